@@ -6,7 +6,7 @@
 #include "exchange/import_priv.h"
 #include "graph/ops.h"
 
-static bool is_near(double a, double b)
+bool dfqi_im_near(double a, double b)
 {
     return fabs(a - b) <= 1e-5 * fabs(b);
 }
@@ -19,18 +19,18 @@ static im_view own(const im *m, int32_t slot)
     return v;
 }
 
-static const im_value *operand(const im *m, int32_t slot)
+const im_value *dfqi_im_operand(const im *m, int32_t slot)
 {
     return &m->values[m->in[slot]];
 }
 
-static bool is_expr(const im *m, int32_t slot, im_expr expr)
+bool dfqi_im_is_expr(const im *m, int32_t slot, im_expr expr)
 {
-    const im_value *v = operand(m, slot);
+    const im_value *v = dfqi_im_operand(m, slot);
     return v->state == IM_DATA && v->expr == expr;
 }
 
-static void set_expr(im *m, im_expr expr, const im_view *v, double value)
+void dfqi_im_set_expr(im *m, im_expr expr, const im_view *v, double value)
 {
     int32_t id = dfqi_im_output(m, 0);
     if (id < 0 || m->status != DFQ_OK) return;
@@ -40,8 +40,7 @@ static void set_expr(im *m, im_expr expr, const im_view *v, double value)
     m->values[id].value = value;
 }
 
-/* Do two views show the same values, but for a factor? */
-static bool same_view(const im_view *a, const im_view *b)
+bool dfqi_im_same_view(const im_view *a, const im_view *b)
 {
     if (a->base != b->base || a->rank != b->rank || a->n_atoms != b->n_atoms) return false;
     for (int32_t i = 0; i < a->n_atoms; i++)
@@ -57,75 +56,31 @@ static bool same_view(const im_view *a, const im_view *b)
 
 /* -- addition ---------------------------------------------------------------------------------- */
 
-/* The constant in the whole shape of a view, divided by its factor. */
-static bool spread(im *m, const im_view *x, const im_tensor *c, im_tensor *out)
+/* x with copies where the constant has an axis and x has none. */
+static im_view reach(im *m, const im_view *x, const im_tensor *c)
 {
+    const int32_t rank = x->rank > c->rank ? x->rank : c->rank;
     int64_t dims[IM_RANK];
-    dfqi_im_dims(x, dims);
-    bool fits = c->rank <= x->rank;
-    for (int32_t i = 0; fits && i < c->rank; i++)
-        fits = c->dims[i] == 1 || c->dims[i] == dims[i + x->rank - c->rank];
-    if (!fits || !dfqi_im_tensor_new(m, false, x->rank, dims, out)) return false;
-    for (int64_t i = 0; i < out->count; i++) {
-        int64_t at = 0, step = 1, left = i;
-        for (int32_t k = x->rank - 1; k >= 0; k--) {
-            int32_t own = k - (x->rank - c->rank);
-            if (own >= 0 && c->dims[own] > 1) at += left % dims[k] * step;
-            if (own >= 0) step *= c->dims[own];
-            left /= dims[k];
-        }
-        ((float *)(uintptr_t)out->f)[i] = (float)((double)c->f[at] / x->scale);
+    for (int32_t i = 0; i < rank; i++) {
+        const int32_t of_x = i - (rank - x->rank), of_c = i - (rank - c->rank);
+        const int64_t d = of_x < 0 ? 1 : dfqi_im_extent(x, of_x), e = of_c < 0 ? 1 : c->dims[of_c];
+        dims[i] = d == 1 ? e : d;
     }
-    return true;
-}
-
-/* Positions: one number for each entry of rows [N,D]. */
-static void add_rows(im *m, int32_t slot, const im_view *x, const im_tensor *c)
-{
-    im_draft_op *maker = dfqi_im_maker(m, x->base);
-    const int32_t last = x->rank - 1;
-    const int64_t d = dfqi_im_extent(x, last);
-    im_tensor full;
-    int64_t n = 1;
-    for (int32_t i = 0; i < last; i++) n *= dfqi_im_extent(x, i);
-    if (x->rank < 2 || c->is_int || !spread(m, x, c, &full)) {
-        dfqi_im_fail(
-            m, DFQ_E_UNSUPPORTED,
-            "adds a constant that is neither one number a channel of a layer nor one for each "
-            "token and channel");
-        return;
-    }
-    const im_axis order[2] = {dfqi_im_axes(x, 0, last), x->axes[last]};
-    im_view y;
-    dfqi_im_view_order(x, 2, order, &y);
-    int32_t rows = dfqi_im_arrange(m, x, 2, order);
-    maker = dfqi_im_maker(m, rows);
-    if (maker && maker->op.kind == DFQI_STRUCTURE_TOKENS && !x->shared) {
-        float *to = dfqi_im_param_data(m, maker->op.in[1]);
-        for (int64_t i = 0; to && i < full.count; i++) to[i] += full.f[i];
-        snprintf(m->draft.values[maker->op.in[1]].name, DFQI_LAYER_MAX, "%s",
-                 dfqi_im_given(m, slot, "pos_embed"));
-        y.base = rows;
-    } else {
-        dfqi_structure_op op = {.kind = DFQI_STRUCTURE_TOKENS, .n_in = 2, .in = {rows}, .n_out = 1};
-        op.in[1] =
-            dfqi_im_param(m, dfqi_im_given(m, slot, "pos_embed"), 3, (int64_t[]){1, n, d}, full.f);
-        y.base = dfqi_im_op(m, &op, 2, (int64_t[]){n, d});
-    }
-    y.shared = false;
-    dfqi_im_set_view(m, 0, &y);
+    return dfqi_im_expand(m, x, rank, dims);
 }
 
 static void add_const(im *m, int32_t slot, int32_t of, double sign)
 {
     const im_tensor *c = dfqi_im_const(m, m->in[slot]);
     double number;
-    if (c && dfqi_im_scalar(c, &number) && is_expr(m, of, IM_ERF) && is_near(number * sign, 1)) {
-        set_expr(m, IM_ERF_PLUS_1, &operand(m, of)->v, 1);
+    if (c && dfqi_im_scalar(c, &number) && dfqi_im_is_expr(m, of, IM_ERF) &&
+        dfqi_im_near(number * sign, 1)) {
+        dfqi_im_set_expr(m, IM_ERF_PLUS_1, &dfqi_im_operand(m, of)->v, 1);
         return;
     }
-    if (c && dfqi_im_scalar(c, &number) && is_expr(m, of, IM_VARIANCE)) {
-        set_expr(m, IM_VARIANCE, &operand(m, of)->v, operand(m, of)->value + number * sign);
+    if (c && dfqi_im_scalar(c, &number) && dfqi_im_is_expr(m, of, IM_VARIANCE)) {
+        dfqi_im_set_expr(m, IM_VARIANCE, &dfqi_im_operand(m, of)->v,
+                         dfqi_im_operand(m, of)->value + number * sign);
         return;
     }
     const im_view *x = dfqi_im_view_of(m, of);
@@ -137,9 +92,14 @@ static void add_const(im *m, int32_t slot, int32_t of, double sign)
         dfqi_im_name_by_bias(m, m->in[slot], x->base);
         dfqi_im_set_alias(m, 0, of, x);
     } else if (x && m->status == DFQ_OK) {
-        if (sign < 0)
-            dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "subtracts a constant from no layer's output");
-        if (m->status == DFQ_OK) add_rows(m, slot, x, c);
+        if (!c) return;
+        if (sign > 0 && dfqi_im_are_positions(x, c)) {
+            dfqi_im_add_rows(m, slot, x, c);
+            return;
+        }
+        alone = reach(m, &alone, c);
+        im_view y = dfqi_im_affine(m, &alone, NULL, c, sign);
+        dfqi_im_set_view(m, 0, &y);
     }
 }
 
@@ -174,21 +134,34 @@ static im_view align(im *m, const im_view *a, const im_view *b, int32_t out[2])
     return x;
 }
 
-static void two(im *m, dfqi_structure_kind kind)
+im_view dfqi_im_two(im *m, dfqi_structure_kind kind, const im_view *a, const im_view *b)
 {
-    const im_view *a = dfqi_im_view_of(m, 0), *b = dfqi_im_view_of(m, 1);
+    const bool product = kind == DFQI_STRUCTURE_MUL;
+    im_view x = *a, y = *b;
     int32_t in[2] = {-1, -1};
-    if (!a || !b) return;
-    im_view one_a = dfqi_im_unscaled(m, 0, kind == DFQI_STRUCTURE_MUL ? a->scale : 1);
-    im_view one_b = dfqi_im_unscaled(m, 1, kind == DFQI_STRUCTURE_MUL ? b->scale : 1);
-    im_view y = align(m, &one_a, &one_b, in);
-    if (m->status != DFQ_OK) return;
+    if (product) x.scale = y.scale = 1;
+    x = dfqi_im_settled(m, &x, 1);
+    y = dfqi_im_settled(m, &y, 1);
+    if (m->status == DFQ_OK) dfqi_im_broadcast(m, &x, &y);
+    if (m->status != DFQ_OK) return x;
+    im_view z = align(m, &x, &y, in);
+    if (m->status != DFQ_OK) return z;
     const im_draft_value base = m->draft.values[in[0]];
     dfqi_structure_op op = {.kind = kind, .n_in = 2, .in = {in[0], in[1]}, .n_out = 1};
-    if (kind == DFQI_STRUCTURE_ADD) dfqi_im_scope(m->node, op.name);
-    y.base = dfqi_im_op(m, &op, base.rank, base.dims);
-    y.scale = kind == DFQI_STRUCTURE_MUL ? a->scale * b->scale : 1;
-    y.shared = false;
+    if (!product) dfqi_im_scope(m->node, op.name);
+    z.base = dfqi_im_op(m, &op, base.rank, base.dims);
+    z.scale = product ? a->scale * b->scale : 1;
+    z.shared = false;
+    return z;
+}
+
+/* The sum or difference of both operands. */
+static void sum(im *m, double sign)
+{
+    if (!dfqi_im_view_of(m, 0) || !dfqi_im_view_of(m, 1)) return;
+    im_view a = own(m, 0), b = own(m, 1);
+    b.scale *= sign;
+    im_view y = dfqi_im_two(m, DFQI_STRUCTURE_ADD, &a, &b);
     dfqi_im_set_view(m, 0, &y);
 }
 
@@ -199,19 +172,31 @@ void dfqi_im_add(im *m)
     else if (dfqi_im_const(m, m->in[1]))
         add_const(m, 1, 0, 1);
     else
-        two(m, DFQI_STRUCTURE_ADD);
+        sum(m, 1);
+}
+
+/* c - x */
+static void const_minus(im *m, const im_tensor *c)
+{
+    if (!dfqi_im_view_of(m, 1)) return;
+    im_view x = own(m, 1);
+    x.scale = -x.scale;
+    im_view y = dfqi_im_affine(m, &x, NULL, c, 1);
+    dfqi_im_set_view(m, 0, &y);
 }
 
 void dfqi_im_sub(im *m)
 {
-    if (dfqi_im_const(m, m->in[1])) {
+    const im_tensor *c = dfqi_im_const(m, m->in[0]);
+    if (dfqi_im_const(m, m->in[1]))
         add_const(m, 1, 0, -1);
-    } else if (is_expr(m, 1, IM_MEAN) && same_view(&operand(m, 0)->v, &operand(m, 1)->v)) {
-        set_expr(m, IM_CENTRED, &operand(m, 0)->v, 0);
-    } else {
-        dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
-                     "subtracts computed values, known only as a part of LayerNorm");
-    }
+    else if (c)
+        const_minus(m, c);
+    else if (dfqi_im_is_expr(m, 1, IM_MEAN) &&
+             dfqi_im_same_view(&dfqi_im_operand(m, 0)->v, &dfqi_im_operand(m, 1)->v))
+        dfqi_im_set_expr(m, IM_CENTRED, &dfqi_im_operand(m, 0)->v, 0);
+    else
+        sum(m, -1);
 }
 
 /* -- multiplication ---------------------------------------------------------------------------- */
@@ -226,8 +211,9 @@ static bool is_swish(im *m, const im_value *x, const im_value *y)
     im_view inner = y->v;
     inner.base = maker->op.in[0];
     bool hard = maker->op.ints[0] == DFQI_ACTIVATION_HARD_SIGMOID;
-    if ((!hard && maker->op.ints[0] != DFQI_ACTIVATION_SIGMOID) || !same_view(&x->v, &inner) ||
-        !is_near(x->v.scale, 1) || !is_near(y->v.scale, 1))
+    if ((!hard && maker->op.ints[0] != DFQI_ACTIVATION_SIGMOID) ||
+        !dfqi_im_same_view(&x->v, &inner) || !dfqi_im_near(x->v.scale, 1) ||
+        !dfqi_im_near(y->v.scale, 1))
         return false;
     im_view v = dfqi_im_unary(m, DFQI_STRUCTURE_ACTIVATION, &inner,
                               hard ? DFQI_ACTIVATION_HARD_SWISH : DFQI_ACTIVATION_SILU);
@@ -236,11 +222,10 @@ static bool is_swish(im *m, const im_value *x, const im_value *y)
 }
 
 /* An image times one factor for each of its channels. */
-static bool is_gate(im *m, const im_value *x, const im_value *y)
+static bool is_gate(im *m, const im_view *a, const im_view *b)
 {
-    const im_view *a = &x->v, *b = &y->v;
     int32_t axis = -1, wide = 0;
-    if (x->expr != IM_WHOLE || y->expr != IM_WHOLE || a->rank != b->rank) return false;
+    if (a->rank != b->rank) return false;
     for (int32_t i = 0; i < a->rank; i++) {
         bool same = dfqi_im_extent(a, i) == dfqi_im_extent(b, i);
         wide += !same;
@@ -264,37 +249,53 @@ static bool is_gate(im *m, const im_value *x, const im_value *y)
 
 static bool is_product(im *m, int32_t a, int32_t b)
 {
-    const im_value *x = operand(m, a), *y = operand(m, b);
-    if (is_swish(m, x, y) || is_gate(m, x, y)) return true;
-    if (x->expr == IM_WHOLE && y->expr == IM_ERF_PLUS_1 && same_view(&x->v, &y->v) &&
-        is_near(y->v.scale, 1)) {
+    const im_value *x = dfqi_im_operand(m, a), *y = dfqi_im_operand(m, b);
+    if (is_swish(m, x, y)) return true;
+    if (x->expr == IM_WHOLE && y->expr == IM_ERF_PLUS_1 && dfqi_im_same_view(&x->v, &y->v) &&
+        dfqi_im_near(y->v.scale, 1)) {
         im_view v = dfqi_im_unary(m, DFQI_STRUCTURE_GELU, &y->v, 0);
         v.scale = 2 * y->value * x->v.scale;
-        if (is_near(v.scale, 1)) v.scale = 1;
+        if (dfqi_im_near(v.scale, 1)) v.scale = 1;
         dfqi_im_set_view(m, 0, &v);
         return true;
     }
-    if (x->expr == IM_CENTRED && y->expr == IM_CENTRED && same_view(&x->v, &y->v)) {
-        set_expr(m, IM_SQUARE, &x->v, 0);
+    if (x->expr == IM_CENTRED && y->expr == IM_CENTRED && dfqi_im_same_view(&x->v, &y->v)) {
+        dfqi_im_set_expr(m, IM_SQUARE, &x->v, 0);
         return true;
     }
     return false;
 }
 
+/* 1 / c */
+static im_tensor inverted(im *m, const im_tensor *c)
+{
+    im_tensor out = *c;
+    if (c->is_int || !dfqi_im_tensor_new(m, false, c->rank, c->dims, &out)) return out;
+    for (int64_t i = 0; i < c->count; i++) ((float *)(uintptr_t)out.f)[i] = 1.0f / c->f[i];
+    return out;
+}
+
+static void product(im *m, const im_view *a, const im_view *b)
+{
+    if (!a || !b || is_gate(m, a, b) || is_gate(m, b, a)) return;
+    im_view y = dfqi_im_two(m, DFQI_STRUCTURE_MUL, a, b);
+    dfqi_im_set_view(m, 0, &y);
+}
+
 static void mul_const(im *m, const im_tensor *c, int32_t of, bool inverse)
 {
-    const im_value *x = operand(m, of);
+    const im_value *x = dfqi_im_operand(m, of);
     double number;
     if (dfqi_im_scalar(c, &number)) {
         number = inverse ? 1 / number : number;
         if (!isfinite(number) || !(number < 0 || number > 0)) {
             dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "multiplies by 0 or infinity");
         } else if (x->expr == IM_ERF_PLUS_1) {
-            set_expr(m, IM_ERF_PLUS_1, &x->v, x->value * number);
+            dfqi_im_set_expr(m, IM_ERF_PLUS_1, &x->v, x->value * number);
         } else if (dfqi_im_view_of(m, of)) {
             im_view v = x->v;
             v.scale *= number;
-            if (is_near(v.scale, 1)) v.scale = 1;
+            if (dfqi_im_near(v.scale, 1)) v.scale = 1;
             dfqi_im_set_alias(m, 0, of, &v);
         }
         return;
@@ -304,12 +305,14 @@ static void mul_const(im *m, const im_tensor *c, int32_t of, bool inverse)
     int64_t n = times ? m->draft.values[v->base].dims[m->draft.values[v->base].rank - 1] : 0;
     for (int64_t i = 0; inverse && i < n; i++) times[i] = 1.0f / times[i];
     im_view alone = own(m, of);
-    if (times && dfqi_im_absorb(m, &alone, times, NULL))
+    if (times && dfqi_im_absorb(m, &alone, times, NULL)) {
         dfqi_im_set_alias(m, 0, of, v);
-    else
-        dfqi_im_fail(
-            m, DFQ_E_UNSUPPORTED,
-            "multiplies by a constant that is not one number a channel of a layer's output");
+    } else if (v) {
+        const im_tensor factors = inverse ? inverted(m, c) : *c;
+        alone = reach(m, &alone, &factors);
+        im_view y = dfqi_im_affine(m, &alone, &factors, NULL, 1);
+        dfqi_im_set_view(m, 0, &y);
+    }
 }
 
 void dfqi_im_mul(im *m)
@@ -319,7 +322,24 @@ void dfqi_im_mul(im *m)
     if (a || b)
         mul_const(m, a ? a : b, a ? 1 : 0, false);
     else if (!is_product(m, 0, 1) && !is_product(m, 1, 0))
-        two(m, DFQI_STRUCTURE_MUL);
+        product(m, dfqi_im_view_of(m, 0), dfqi_im_view_of(m, 1));
+}
+
+/* x / y; y gets an op of its own. */
+static void quotient(im *m)
+{
+    const im_tensor *c = dfqi_im_const(m, m->in[0]);
+    const im_view *y = dfqi_im_view_of(m, 1), *x = c ? NULL : dfqi_im_view_of(m, 0);
+    if (m->status != DFQ_OK) return;
+    im_view inverse = dfqi_im_inverse(m, y);
+    if (m->status != DFQ_OK) return;
+    if (x) {
+        product(m, x, &inverse);
+    } else {
+        inverse = reach(m, &inverse, c);
+        inverse = dfqi_im_affine(m, &inverse, c, NULL, 1);
+        dfqi_im_set_view(m, 0, &inverse);
+    }
 }
 
 void dfqi_im_div(im *m)
@@ -327,59 +347,10 @@ void dfqi_im_div(im *m)
     const im_tensor *b = dfqi_im_const(m, m->in[1]);
     if (b)
         mul_const(m, b, 0, true);
-    else if (m->status == DFQ_OK && is_expr(m, 0, IM_CENTRED) && is_expr(m, 1, IM_DEVIATION) &&
-             same_view(&operand(m, 0)->v, &operand(m, 1)->v))
-        dfqi_im_put_layernorm(m, &operand(m, 0)->v, operand(m, 1)->value);
+    else if (m->status == DFQ_OK && dfqi_im_is_expr(m, 0, IM_CENTRED) &&
+             dfqi_im_is_expr(m, 1, IM_DEVIATION) &&
+             dfqi_im_same_view(&dfqi_im_operand(m, 0)->v, &dfqi_im_operand(m, 1)->v))
+        dfqi_im_put_layernorm(m, &dfqi_im_operand(m, 0)->v, dfqi_im_operand(m, 1)->value);
     else
-        dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
-                     "divides by a computed value, which is known only as a part of LayerNorm");
-}
-
-void dfqi_im_pow(im *m)
-{
-    double power;
-    if (dfqi_im_scalar(dfqi_im_const(m, m->in[1]), &power) && is_near(power, 2) &&
-        is_expr(m, 0, IM_CENTRED))
-        set_expr(m, IM_SQUARE, &operand(m, 0)->v, 0);
-    else
-        dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "is known only as the square in a LayerNorm");
-}
-
-void dfqi_im_sqrt(im *m)
-{
-    if (is_expr(m, 0, IM_VARIANCE))
-        set_expr(m, IM_DEVIATION, &operand(m, 0)->v, operand(m, 0)->value);
-    else
-        dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "is known only as the root in a LayerNorm");
-}
-
-void dfqi_im_erf(im *m)
-{
-    const im_view *x = dfqi_im_view_of(m, 0);
-    if (!x) return;
-    im_view v = *x;
-    v.scale *= sqrt(2);
-    set_expr(m, IM_ERF, &v, 0);
-}
-
-void dfqi_im_reduce_mean(im *m)
-{
-    int64_t axes[IM_RANK];
-    bool over[IM_RANK] = {false}, keep = dfqi_im_attr_int(m, "keepdims", 1) != 0;
-    const im_view *x = &operand(m, 0)->v;
-    int32_t n = dfqi_im_ints(m, "axes", 1, IM_RANK, axes);
-    for (int32_t k = 0; k < n && m->status == DFQ_OK; k++)
-        over[dfqi_im_axis_of(m, axes[k], x->rank)] = true;
-    if (m->status != DFQ_OK) return;
-    bool last = n == 1 && over[x->rank - 1] && keep;
-    if (is_expr(m, 0, IM_SQUARE) && last) {
-        set_expr(m, IM_VARIANCE, x, 0);
-    } else if (last) {
-        if (dfqi_im_view_of(m, 0)) set_expr(m, IM_MEAN, x, 0);
-    } else if (dfqi_im_view_of(m, 0)) {
-        if (n < 1)
-            dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "is over all axes, must be over named ones");
-        else
-            dfqi_im_put_mean(m, x, over, keep);
-    }
+        quotient(m);
 }

@@ -159,11 +159,6 @@ TWO(or, OR)
 
 /* -- one operand ------------------------------------------------------------------------------- */
 
-static float root(float x)
-{
-    return sqrtf(x);
-}
-
 static float inverse(float x)
 {
     return 1.0f / x;
@@ -174,6 +169,21 @@ static float negative(float x)
     return -x;
 }
 
+static float sigmoid(float x)
+{
+    return 1.0f / (1.0f + expf(-x));
+}
+
+static float positive(float x)
+{
+    return x > 0.0f ? x : 0.0f;
+}
+
+static float sign(float x)
+{
+    return (float)((x > 0.0f) - (x < 0.0f));
+}
+
 static void one(im *m, const im_tensor *x, float (*f)(float), im_tensor *out)
 {
     if (x->is_int) dfqi_im_fail(m, DFQ_E_CORRUPT, "has a whole number where a float belongs");
@@ -181,25 +191,24 @@ static void one(im *m, const im_tensor *x, float (*f)(float), im_tensor *out)
     for (int64_t i = 0; i < out->count; i++) ((float *)(uintptr_t)out->f)[i] = f(x->f[i]);
 }
 
-static void fold_sqrt(im *m, const im_tensor *const *in, im_tensor *out)
-{
-    one(m, in[0], root, out);
-}
-
-static void fold_reciprocal(im *m, const im_tensor *const *in, im_tensor *out)
-{
-    one(m, in[0], inverse, out);
-}
-
-static void fold_floor(im *m, const im_tensor *const *in, im_tensor *out)
-{
-    one(m, in[0], floorf, out);
-}
-
-static void fold_ceil(im *m, const im_tensor *const *in, im_tensor *out)
-{
-    one(m, in[0], ceilf, out);
-}
+#define ONE(NAME, FUNCTION)                                                                        \
+    static void fold_##NAME(im *m, const im_tensor *const *in, im_tensor *out)                     \
+    {                                                                                              \
+        one(m, in[0], FUNCTION, out);                                                              \
+    }
+ONE(sqrt, sqrtf)
+ONE(reciprocal, inverse)
+ONE(floor, floorf)
+ONE(ceil, ceilf)
+ONE(sigmoid, sigmoid)
+ONE(relu, positive)
+ONE(sign, sign)
+ONE(abs, fabsf)
+ONE(exp, expf)
+ONE(log, logf)
+ONE(tanh, tanhf)
+ONE(sin, sinf)
+ONE(cos, cosf)
 
 static void fold_neg(im *m, const im_tensor *const *in, im_tensor *out)
 {
@@ -288,7 +297,7 @@ static void fold_expand(im *m, const im_tensor *const *in, im_tensor *out)
 {
     im_tensor like = {.rank = in[1]->count <= IM_RANK ? (int32_t)in[1]->count : 0, .count = -1};
     if (!in[1]->is_int || in[1]->count > IM_RANK)
-        dfqi_im_fail(m, DFQ_E_CORRUPT, "must have a shape of at most 8 extents");
+        dfqi_im_fail(m, DFQ_E_CORRUPT, "must have a shape of at most %d extents", IM_RANK);
     for (int32_t i = 0; i < like.rank && m->status == DFQ_OK; i++) like.dims[i] = in[1]->i[i];
     if (m->status != DFQ_OK ||
         !broadcast(m, 2, (const im_tensor *[]){in[0], &like}, in[0]->is_int, out))
@@ -306,15 +315,18 @@ static const struct {
     int32_t operands;
     im_fold fold;
 } rows[] = {
-    {"Add", 2, fold_add},      {"Sub", 2, fold_sub},         {"Mul", 2, fold_mul},
-    {"Div", 2, fold_div},      {"Pow", 2, fold_pow},         {"Mod", 2, fold_mod},
-    {"Min", 2, fold_min},      {"Max", 2, fold_max},         {"Equal", 2, fold_equal},
-    {"Less", 2, fold_less},    {"Greater", 2, fold_greater}, {"And", 2, fold_and},
-    {"Or", 2, fold_or},        {"Sqrt", 1, fold_sqrt},       {"Reciprocal", 1, fold_reciprocal},
-    {"Floor", 1, fold_floor},  {"Ceil", 1, fold_ceil},       {"Neg", 1, fold_neg},
-    {"Not", 1, fold_not},      {"Cast", 1, fold_cast},       {"Where", 3, fold_where},
-    {"Clip", 2, fold_max},     {"Clip", 3, fold_clip},       {"Range", 3, fold_range},
-    {"Expand", 2, fold_expand}};
+    {"Add", 2, fold_add},       {"Sub", 2, fold_sub},         {"Mul", 2, fold_mul},
+    {"Div", 2, fold_div},       {"Pow", 2, fold_pow},         {"Mod", 2, fold_mod},
+    {"Min", 2, fold_min},       {"Max", 2, fold_max},         {"Equal", 2, fold_equal},
+    {"Less", 2, fold_less},     {"Greater", 2, fold_greater}, {"And", 2, fold_and},
+    {"Or", 2, fold_or},         {"Sqrt", 1, fold_sqrt},       {"Reciprocal", 1, fold_reciprocal},
+    {"Floor", 1, fold_floor},   {"Ceil", 1, fold_ceil},       {"Neg", 1, fold_neg},
+    {"Not", 1, fold_not},       {"Cast", 1, fold_cast},       {"Where", 3, fold_where},
+    {"Clip", 2, fold_max},      {"Clip", 3, fold_clip},       {"Range", 3, fold_range},
+    {"Expand", 2, fold_expand}, {"Sigmoid", 1, fold_sigmoid}, {"Relu", 1, fold_relu},
+    {"Sign", 1, fold_sign},     {"Abs", 1, fold_abs},         {"Exp", 1, fold_exp},
+    {"Log", 1, fold_log},       {"Tanh", 1, fold_tanh},       {"Sin", 1, fold_sin},
+    {"Cos", 1, fold_cos}};
 
 im_fold dfqi_im_fold_of(const char *op, int32_t operands)
 {

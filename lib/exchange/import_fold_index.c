@@ -169,7 +169,7 @@ static void fold_fill(im *m, const im_tensor *const *in, im_tensor *out)
     const Onnx__AttributeProto *a = dfqi_im_attr(m, "value");
     im_tensor one = {.count = 0};
     if (!in[0]->is_int || in[0]->count > IM_RANK)
-        dfqi_im_fail(m, DFQ_E_CORRUPT, "must have a shape of at most 8 extents");
+        dfqi_im_fail(m, DFQ_E_CORRUPT, "must have a shape of at most %d extents", IM_RANK);
     if (m->status == DFQ_OK && a && a->t && !dfqi_im_from_proto(m, a->t, &one)) return;
     bool is_int = one.count == 1 && one.is_int;
     if (m->status != DFQ_OK || !dfqi_im_tensor_new(m, is_int, (int32_t)in[0]->count, in[0]->i, out))
@@ -192,12 +192,22 @@ static const struct {
     const char *op;
     int32_t least, most; /* operands */
     im_fold fold;
-} rows[] = {{"Reshape", 2, 2, fold_reshape},       {"Flatten", 1, 1, fold_flatten},
-            {"Squeeze", 1, 2, fold_squeeze},       {"Unsqueeze", 1, 2, fold_unsqueeze},
-            {"Identity", 1, 1, fold_identity},     {"Transpose", 1, 1, fold_transpose},
-            {"Gather", 2, 2, fold_gather},         {"Concat", 1, IM_INPUTS, fold_concat},
-            {"Slice", 1, 5, fold_slice},           {"ConstantOfShape", 1, 1, fold_fill},
-            {"ReduceProd", 1, 2, fold_reduce_prod}};
+} rows[] = {{"Reshape", 2, 2, fold_reshape},
+            {"Flatten", 1, 1, fold_flatten},
+            {"Squeeze", 1, 2, fold_squeeze},
+            {"Unsqueeze", 1, 2, fold_unsqueeze},
+            {"Identity", 1, 1, fold_identity},
+            {"Transpose", 1, 1, fold_transpose},
+            {"Gather", 2, 2, fold_gather},
+            {"Concat", 1, IM_INPUTS, fold_concat},
+            {"Slice", 1, 5, fold_slice},
+            {"ConstantOfShape", 1, 1, fold_fill},
+            {"ReduceProd", 1, 2, fold_reduce_prod},
+            {"MatMul", 2, 2, dfqi_im_fold_matmul},
+            {"Split", 1, 2, dfqi_im_fold_split},
+            {"Tile", 2, 2, dfqi_im_fold_tile},
+            {"ScatterND", 3, 3, dfqi_im_fold_scatter},
+            {"CumSum", 2, 2, dfqi_im_fold_cumsum}};
 
 im_fold dfqi_im_fold_index_of(const char *op, int32_t operands)
 {

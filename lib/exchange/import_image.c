@@ -159,6 +159,24 @@ static bool is_patches(const im *m, const im_view *x, const window *w, int64_t g
     return good;
 }
 
+static bool is_pointwise(const window *w)
+{
+    bool one = true;
+    for (int k = 0; k < 2; k++)
+        one &= w->kernel[k] == 1 && w->stride[k] == 1 && w->pad[k] == 0 && w->pad[2 + k] == 0;
+    return one;
+}
+
+/* Parts of an image that take the place of the batch are no images here. */
+static bool is_one_image(im *m, const im_view *x)
+{
+    if (m->status == DFQ_OK && dfqi_im_extent(x, 0) == 1) return true;
+    dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
+                 "reads %lld windows or groups of each image as images of a batch",
+                 (long long)dfqi_im_extent(x, 0));
+    return false;
+}
+
 void dfqi_im_conv(im *m)
 {
     const im_view *x = dfqi_im_view_of(m, 0);
@@ -180,6 +198,11 @@ void dfqi_im_conv(im *m)
         return;
     }
     if (!read_window(m, x, w->dims + 2, &g)) return;
+    if (dfqi_im_extent(x, 0) > 1 && is_pointwise(&g) && groups == 1) {
+        dfqi_im_pointwise(m, x, w, b);
+        return;
+    }
+    if (!is_one_image(m, x)) return;
     dfqi_structure_op op = {.kind = DFQI_STRUCTURE_CONV, .n_out = 1};
     layer_params(m, w, b, x->scale, &op);
     dfqi_im_layer_name(m, m->in[1], m->n_in > 2 ? m->in[2] : -1, op.name);
@@ -217,7 +240,9 @@ static void pool(im *m, dfqi_structure_kind kind)
     window g;
     int64_t pad, more;
     bool border;
-    if (!x || !read_window(m, x, NULL, &g) || !is_square(m, &g, &pad, &more, &border)) return;
+    if (!x || !read_window(m, x, NULL, &g) || !is_one_image(m, x) ||
+        !is_square(m, &g, &pad, &more, &border))
+        return;
     int64_t ceil[2];
     for (int k = 0; k < 2; k++) /* what rounding up needs behind the padding */
         ceil[k] = (g.out[k] - 1) * g.stride[k] + g.kernel[k] - dfqi_im_extent(x, 2 + k) - pad;
@@ -282,7 +307,7 @@ void dfqi_im_pad(im *m)
 }
 
 /* The mean over some axes: the others stay in the order of memory. */
-void dfqi_im_put_mean(im *m, const im_view *x, const bool over[IM_RANK], bool keep)
+im_view dfqi_im_mean(im *m, const im_view *x, const bool over[IM_RANK], bool keep)
 {
     im_axis groups[3] = {{.n = 0}, {.n = 0}, {.n = 0}};
     for (int32_t i = 0; i < x->rank; i++)
@@ -300,7 +325,7 @@ void dfqi_im_put_mean(im *m, const im_view *x, const bool over[IM_RANK], bool ke
     y.base = dfqi_im_op(m, &op, 1, &n);
     y.shared = false;
     dfqi_im_view_drop(&y, groups[0].n, over, keep);
-    dfqi_im_set_view(m, 0, &y);
+    return y;
 }
 
 void dfqi_im_global_pool(im *m)
@@ -309,5 +334,6 @@ void dfqi_im_global_pool(im *m)
     if (!x) return;
     bool over[IM_RANK] = {false};
     for (int32_t i = 2; i < x->rank; i++) over[i] = true;
-    dfqi_im_put_mean(m, x, over, true);
+    im_view y = dfqi_im_mean(m, x, over, true);
+    dfqi_im_set_view(m, 0, &y);
 }

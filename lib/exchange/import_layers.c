@@ -20,8 +20,11 @@ static int32_t tail(const im_view *v, const im_axis *axis)
 
 int32_t dfqi_im_rows(im *m, const im_view *v, int32_t axis, im_view *out)
 {
-    const im_axis *last = &v->axes[axis];
-    const int64_t n = dfqi_im_extent(v, axis);
+    return dfqi_im_rows_of(m, v, &v->axes[axis], dfqi_im_extent(v, axis), out);
+}
+
+int32_t dfqi_im_rows_of(im *m, const im_view *v, const im_axis *last, int64_t n, im_view *out)
+{
     *out = *v;
     if (m->status != DFQ_OK) return -1;
     const im_draft_value *base = &m->draft.values[v->base];
@@ -61,20 +64,23 @@ static im_axis in_memory(const im_view *v, const im_axis *axis)
     return sorted;
 }
 
-/* y = x W^T + b along the last axis; w has K columns as ONNX has them, `step` and `next` are how
+/* The operand that is a layer's weight. */
+static int32_t w_slot(const im *m)
+{
+    return m->values[m->in[0]].state == IM_CONST ? 0 : 1;
+}
+
+/* y = x W^T + b along axis `last`; w has K columns as ONNX has them, `step` and `next` are how
  * far its columns and rows are apart. The columns of the parameter are in the order of memory, so
  * that no data moves where a flattened image is read. */
-static void put_linear(im *m, const im_tensor *w, int64_t outs, int64_t step, int64_t next,
-                       const im_tensor *b, double factor)
+static void put_linear(im *m, const im_view *x, int32_t last, const im_tensor *w, int64_t outs,
+                       int64_t step, int64_t next, const im_tensor *b, double factor)
 {
-    const im_view *x = dfqi_im_view_of(m, 0);
-    if (!x) return;
-    const int32_t last = x->rank - 1;
     const int64_t k = dfqi_im_extent(x, last);
     char layer[DFQI_LAYER_MAX];
     im_view v = *x, y;
     v.axes[last] = in_memory(x, &x->axes[last]);
-    dfqi_im_layer_name(m, m->in[1], m->n_in > 2 ? m->in[2] : -1, layer);
+    dfqi_im_layer_name(m, m->in[w_slot(m)], m->n_in > 2 ? m->in[2] : -1, layer);
     int32_t weight = dfqi_im_param(m, "weight", 2, (int64_t[]){outs, k}, NULL);
     int32_t bias = dfqi_im_param_fill(m, "bias", outs, 0);
     float *to = dfqi_im_param_data(m, weight), *to_bias = dfqi_im_param_data(m, bias);
@@ -96,7 +102,7 @@ static void put_linear(im *m, const im_tensor *w, int64_t outs, int64_t step, in
     int32_t rank = rows->rank;
     memcpy(dims, rows->dims, sizeof dims);
     dims[rank - 1] = outs;
-    dfqi_im_view_last(&y, last, outs);
+    dfqi_im_view_last(m, &y, last, outs);
     y.base = dfqi_im_op(m, &op, rank, dims);
     y.scale = 1;
     y.shared = false;
@@ -121,7 +127,7 @@ void dfqi_im_gemm(im *m)
             m, DFQ_E_UNSUPPORTED,
             "is not a linear layer: it must have a constant weight that fits and a constant bias");
     else
-        put_linear(m, b, outs, trans ? 1 : outs, trans ? k : 1, c, alpha);
+        put_linear(m, x, 1, b, outs, trans ? 1 : outs, trans ? k : 1, c, alpha);
 }
 
 /* -- products of two computed values ----------------------------------------------------------- */
@@ -152,10 +158,10 @@ static im_view product_view(const im_view *a, const im_view *b, int32_t base)
     im_view y = {.base = base, .rank = a->rank, .scale = a->scale * b->scale};
     for (int32_t i = 0; i < a->rank; i++) {
         const im_view *from = i < a->rank - 1 ? a : b;
-        for (int32_t k = 0; k < from->axes[i].n; k++) {
-            y.axes[i].atoms[y.axes[i].n++] = y.n_atoms;
-            y.atoms[y.n_atoms++] = (im_atom){from->atoms[from->axes[i].atoms[k]].extent, -1};
-        }
+        const int64_t extent = dfqi_im_extent(from, i);
+        if (extent == 1) continue;
+        y.axes[i] = (im_axis){.n = 1, .atoms = {y.n_atoms}};
+        y.atoms[y.n_atoms++] = (im_atom){extent, -1};
     }
     return y;
 }
@@ -191,17 +197,29 @@ static void product(im *m)
     dfqi_im_set_view(m, 0, &y);
 }
 
+/* x W, or W x along the axis before the last. */
 void dfqi_im_matmul(im *m)
 {
-    const im_tensor *w = dfqi_im_const(m, m->in[1]);
-    const im_view *x = w ? dfqi_im_view_of(m, 0) : NULL;
+    const im_tensor *left = dfqi_im_const(m, m->in[0]),
+                    *w = left ? left : dfqi_im_const(m, m->in[1]);
+    const im_view *x = w ? dfqi_im_view_of(m, left ? 1 : 0) : NULL;
     if (m->status != DFQ_OK) return;
-    if (!w)
+    if (!w) {
         product(m);
-    else if (w->is_int || w->rank != 2 || dfqi_im_extent(x, x->rank - 1) != w->dims[0])
+        return;
+    }
+    const int32_t axis = x->rank - (left ? 2 : 1);
+    if (w->is_int || w->rank != 2 || axis < 0 || dfqi_im_extent(x, axis) != w->dims[left ? 1 : 0])
         dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "must have a weight of two axes that fits its operand");
+    else if (left)
+        put_linear(m, x, axis, w, w->dims[0], 1, w->dims[1], NULL, 1);
     else
-        put_linear(m, w, w->dims[1], w->dims[1], 1, NULL, 1);
+        put_linear(m, x, axis, w, w->dims[1], w->dims[1], 1, NULL, 1);
+}
+
+void dfqi_im_pointwise(im *m, const im_view *x, const im_tensor *w, const im_tensor *b)
+{
+    put_linear(m, x, 1, w, w->dims[0], 1, w->dims[1], b, 1);
 }
 
 /* -- norms and softmax ------------------------------------------------------------------------- */
@@ -296,8 +314,6 @@ void dfqi_im_softmax(im *m)
     const im_view *x = dfqi_im_view_of(m, 0);
     if (!x) return;
     int32_t axis = dfqi_im_axis_of(m, dfqi_im_attr_int(m, "axis", -1), x->rank);
-    if (m->status == DFQ_OK && axis != x->rank - 1)
-        dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "is over axis %d, must be over the last one", axis);
     if (m->status != DFQ_OK) return;
     dfqi_structure_op op = {
         .kind = DFQI_STRUCTURE_SOFTMAX, .n_in = 1, .n_floats = 1, .value = (float)x->scale};

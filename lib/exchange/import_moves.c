@@ -179,7 +179,47 @@ void dfqi_im_split(im *m)
     }
 }
 
-/* One entry of an axis, by a constant index. */
+static im_view join(im *m, const im_view *a, const im_view *b, int32_t axis);
+
+/* Entries at a list of constant indices: runs of neighbours, joined. */
+static void gather_list(im *m, const im_view *x, int32_t axis, const im_tensor *at)
+{
+    enum { RUNS = 64 };
+    const int64_t extent = dfqi_im_extent(x, axis);
+    im_view y = *x, part_of;
+    int32_t runs = 0;
+    for (int64_t k = 0, n; k < at->count && m->status == DFQ_OK; k += n) {
+        const int64_t first = at->i[k] + (at->i[k] < 0 ? extent : 0);
+        for (n = 1; k + n < at->count && at->i[k + n] == at->i[k] + n;) n++;
+        if (first < 0 || n > extent - first || runs++ == RUNS) {
+            dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
+                         "has an index out of range, 0 to %lld, or more than %d runs of indices",
+                         (long long)extent - 1, RUNS);
+            return;
+        }
+        if (!dfqi_im_view_part(m, x, axis, first, n, &part_of) &&
+            !cut_out(m, x, axis, first, n, &part_of))
+            return;
+        y = k == 0 ? part_of : join(m, &y, &part_of, axis);
+    }
+    y.shared = true;
+    dfqi_im_set_view(m, 0, &y);
+}
+
+/* The same of the first axis, with the indices [n,1] that newer exporters write. */
+void dfqi_im_gather_nd(im *m)
+{
+    const im_view *x = dfqi_im_view_of(m, 0);
+    const im_tensor *at = dfqi_im_const(m, m->in[1]);
+    if (!x) return;
+    if (!at || !at->is_int || at->rank != 2 || at->dims[1] != 1 || at->count < 1 ||
+        dfqi_im_attr_int(m, "batch_dims", 0))
+        dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "must take entries at a list of constant indices");
+    else
+        gather_list(m, x, 0, at);
+}
+
+/* One entry of an axis, or several, by constant indices. */
 void dfqi_im_gather(im *m)
 {
     const im_view *x = dfqi_im_view_of(m, 0);
@@ -189,8 +229,12 @@ void dfqi_im_gather(im *m)
     if (!x) return;
     int32_t axis = dfqi_im_axis_of(m, dfqi_im_attr_int(m, "axis", 0), x->rank), n = 0;
     if (m->status != DFQ_OK) return;
-    if (!at || !at->is_int || at->count != 1 || at->rank > 1) {
-        dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "must take one entry, at a constant index");
+    if (!at || !at->is_int || at->count < 1 || at->rank > 1) {
+        dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "must take entries at a list of constant indices");
+        return;
+    }
+    if (at->count > 1) {
+        gather_list(m, x, axis, at);
         return;
     }
     int64_t extent = dfqi_im_extent(x, axis), i = at->i[0] < 0 ? at->i[0] + extent : at->i[0];

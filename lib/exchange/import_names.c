@@ -159,7 +159,8 @@ static void name_params(im *m, const dfqi_structure_op *op)
 {
     static const char *const ends[] = {"weight", "bias", "running_mean", "running_var"};
     bool named = op->kind == DFQI_STRUCTURE_LINEAR || op->kind == DFQI_STRUCTURE_CONV ||
-                 op->kind == DFQI_STRUCTURE_LAYERNORM || op->kind == DFQI_STRUCTURE_BATCHNORM;
+                 op->kind == DFQI_STRUCTURE_LAYERNORM || op->kind == DFQI_STRUCTURE_BATCHNORM ||
+                 op->kind == DFQI_STRUCTURE_AFFINE;
     for (int32_t k = 0; named && k < 4; k++) name_param(m, op, k + 1, ends[k]);
 }
 

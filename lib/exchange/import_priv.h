@@ -14,7 +14,7 @@
 #include "exchange/import.h"
 #include "nn/structure.h"
 
-enum { IM_RANK = 8, IM_ATOMS = 12, IM_INPUTS = 64 };
+enum { IM_RANK = 12, IM_ATOMS = 12, IM_INPUTS = 64 };
 
 /* A constant. */
 typedef struct im_tensor {
@@ -55,7 +55,7 @@ typedef enum im_expr {
     IM_DEVIATION,  /* its root */
     IM_ERF,        /* erf(x / sqrt 2) */
     IM_ERF_PLUS_1, /* 1 + erf(x / sqrt 2) */
-    IM_SIGMOID     /* 1 / (1 + exp(-x)) */
+    IM_ABOVE       /* x > value, a truth value */
 } im_expr;
 
 typedef enum im_state { IM_UNSET = 0, IM_CONST, IM_DATA } im_state;
@@ -169,6 +169,14 @@ typedef void (*im_fold)(im *m, const im_tensor *const *in, im_tensor *out);
 /* NULL: such a node is not folded. */
 im_fold dfqi_im_fold_of(const char *op, int32_t operands);
 im_fold dfqi_im_fold_index_of(const char *op, int32_t operands);
+/* import_fold_products.c */
+void dfqi_im_fold_matmul(im *m, const im_tensor *const *in, im_tensor *out);
+void dfqi_im_fold_split(im *m, const im_tensor *const *in, im_tensor *out);
+void dfqi_im_fold_tile(im *m, const im_tensor *const *in, im_tensor *out);
+void dfqi_im_fold_scatter(im *m, const im_tensor *const *in, im_tensor *out);
+void dfqi_im_fold_cumsum(im *m, const im_tensor *const *in, im_tensor *out);
+/* Counts elements that are worked on; false, with an error, if they are too many. */
+bool dfqi_im_work(im *m, int64_t a, int64_t b);
 /* Output `slot` is this constant. */
 void dfqi_im_set_const(im *m, int32_t slot, const im_tensor *t);
 
@@ -221,10 +229,12 @@ void dfqi_im_set_alias(im *m, int32_t slot, int32_t operand, const im_view *v);
 
 /* The value of the draft that has an axis last; *out is the view with it there. */
 int32_t dfqi_im_rows(im *m, const im_view *v, int32_t axis, im_view *out);
+/* The same of some atoms with n entries together. */
+int32_t dfqi_im_rows_of(im *m, const im_view *v, const im_axis *last, int64_t n, im_view *out);
 /* The view after dfqi_im_arrange(): its atoms are numbered in the new order, and none is picked. */
 void dfqi_im_view_order(const im_view *v, int32_t groups, const im_axis *order, im_view *out);
 /* The last axis in memory is `axis`, and gets another extent. */
-void dfqi_im_view_last(im_view *v, int32_t axis, int64_t extent);
+void dfqi_im_view_last(im *m, im_view *v, int32_t axis, int64_t extent);
 /* The first n atoms are gone, and with them the axes `over`; they stay with extent 1 if `keep`. */
 void dfqi_im_view_drop(im_view *v, int32_t n, const bool over[IM_RANK], bool keep);
 
@@ -284,6 +294,19 @@ void dfqi_im_avg_pool(im *m);
 void dfqi_im_pad(im *m);
 void dfqi_im_global_pool(im *m);
 void dfqi_im_reduce_mean(im *m);
+void dfqi_im_reduce_sum(im *m);
+void dfqi_im_reduce_l2(im *m);
+void dfqi_im_reciprocal(im *m);
+void dfqi_im_elu(im *m);
+void dfqi_im_exp(im *m);
+void dfqi_im_softplus(im *m);
+void dfqi_im_leaky_relu(im *m);
+void dfqi_im_expand_to(im *m);
+void dfqi_im_tile(im *m);
+void dfqi_im_resize(im *m);
+void dfqi_im_instance_norm(im *m);
+void dfqi_im_group_norm(im *m);
+void dfqi_im_max(im *m);
 void dfqi_im_add(im *m);
 void dfqi_im_sub(im *m);
 void dfqi_im_mul(im *m);
@@ -307,8 +330,20 @@ void dfqi_im_transpose(im *m);
 void dfqi_im_slice(im *m);
 void dfqi_im_split(im *m);
 void dfqi_im_gather(im *m);
+void dfqi_im_gather_nd(im *m);
+void dfqi_im_neg(im *m);
+void dfqi_im_greater(im *m);
+void dfqi_im_where(im *m);
 void dfqi_im_concat(im *m);
 void dfqi_im_shape(im *m);
+
+/* The value of an operand, and whether it is a part of something. */
+const im_value *dfqi_im_operand(const im *m, int32_t slot);
+bool dfqi_im_is_expr(const im *m, int32_t slot, im_expr expr);
+void dfqi_im_set_expr(im *m, im_expr expr, const im_view *v, double value);
+bool dfqi_im_near(double a, double b);
+/* Do two views show the same values, but for a factor? */
+bool dfqi_im_same_view(const im_view *a, const im_view *b);
 
 /* A layer's output: multiplies or adds one number for each entry of the last atom in memory into
  * the parameters of the op that made it. False: that cannot be done. */
@@ -323,8 +358,34 @@ im_view dfqi_im_unary(im *m, dfqi_structure_kind kind, const im_view *x, float c
 /* The view of an operand with its factor brought to `scale`, in the parameters of the layer that
  * made it. */
 im_view dfqi_im_unscaled(im *m, int32_t slot, double scale);
+im_view dfqi_im_settled(im *m, const im_view *x, double scale); /* the same of a view */
+/* A convolution of 1 x 1 taps: along axis 1. */
+void dfqi_im_pointwise(im *m, const im_view *x, const im_tensor *w, const im_tensor *b);
 /* Tokens [1,N,D] with k tokens of zeros in front. */
 void dfqi_im_put_tokens(im *m, const im_view *x, int64_t k);
-void dfqi_im_put_mean(im *m, const im_view *x, const bool over[IM_RANK], bool keep);
+im_view dfqi_im_mean(im *m, const im_view *x, const bool over[IM_RANK], bool keep);
+/* The sum or product of two views, with copies where one of them lacks an axis. */
+im_view dfqi_im_two(im *m, dfqi_structure_kind kind, const im_view *a, const im_view *b);
+
+/* Does a constant vary along several axes of x, so that it may be positions of tokens? Adds it to
+ * their rows [N,D] (import_positions.c). */
+bool dfqi_im_are_positions(const im_view *x, const im_tensor *c);
+void dfqi_im_add_rows(im *m, int32_t slot, const im_view *x, const im_tensor *c);
+
+/* -- arithmetic that no layer takes into its parameters (import_broadcast.c) ------------------- */
+
+/* w x + sign b, by an op of its own; w and b are constants, NULL: 1 and 0. */
+im_view dfqi_im_affine(im *m, const im_view *x, const im_tensor *w, const im_tensor *b,
+                       double sign);
+/* Copies along axes of extent 1, and further axes in front. */
+im_view dfqi_im_expand(im *m, const im_view *x, int32_t rank, const int64_t *dims);
+/* Brings two views into the shape that they have together. */
+void dfqi_im_broadcast(im *m, im_view *a, im_view *b);
+/* DFQI_ACTIVATION_* of every entry, the factor of x left out; the result has the factor `scale`. */
+im_view dfqi_im_function(im *m, const im_view *x, int32_t kind, double scale);
+im_view dfqi_im_root(im *m, const im_view *x);
+im_view dfqi_im_inverse(im *m, const im_view *x);
+/* Makes a value of a part of a norm. False: it is another expression, or an error came. */
+bool dfqi_im_settle(im *m, im_value *v);
 
 #endif

@@ -111,7 +111,7 @@ int32_t dfqi_im_unsqueeze_dims(im *m, int32_t rank, const int64_t *dims, int64_t
     bool is_new[IM_RANK] = {false};
     int32_t n = dfqi_im_ints(m, "axes", 1, IM_RANK, axes), from = 0;
     if (n < 0 || rank + n > IM_RANK) {
-        dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "makes more than 8 axes, or none");
+        dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "makes more than %d axes, or none", IM_RANK);
         return 0;
     }
     for (int32_t k = 0; k < n && m->status == DFQ_OK; k++) {

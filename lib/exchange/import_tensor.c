@@ -22,7 +22,8 @@ bool dfqi_im_tensor_new(im *m, bool is_int, int32_t rank, const int64_t *dims, i
     if (!fits || m->work > MOST_WORK) {
         dfqi_im_fail(
             m, DFQ_E_UNSUPPORTED,
-            "a constant has more than 8 extents, or more elements than 2^30; export again");
+            "a constant has more than %d extents, or more elements than 2^30; export again",
+            IM_RANK);
         return false;
     }
     void *data = dfqi_im_alloc(m, (size_t)t.count, is_int ? sizeof(int64_t) : sizeof(float));
@@ -32,6 +33,17 @@ bool dfqi_im_tensor_new(im *m, bool is_int, int32_t rank, const int64_t *dims, i
         t.f = data;
     if (!data) return false;
     *out = t;
+    return true;
+}
+
+bool dfqi_im_work(im *m, int64_t a, int64_t b)
+{
+    int64_t n;
+    if (!dfqi_mul_i64(a, b, &n) || n > MOST_WORK || (m->work += n) > MOST_WORK) {
+        dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
+                     "multiplies constants of more than 2^31 products; export them as one");
+        return false;
+    }
     return true;
 }
 
@@ -141,7 +153,7 @@ bool dfqi_im_from_proto(im *m, const Onnx__TensorProto *t, im_tensor *out)
                       "has an element type other than float, float16, bfloat16, double, int32, "
                       "int64 and bool; export the float network");
     if (t->n_dims > IM_RANK || t->segment)
-        return refuse(m, t, DFQ_E_UNSUPPORTED, "has more than 8 extents, or is one of segments");
+        return refuse(m, t, DFQ_E_UNSUPPORTED, "has more than 12 extents, or is one of segments");
     if (!dfqi_im_tensor_new(m, is_int, (int32_t)t->n_dims, t->dims, out)) return false;
     const size_t want = (size_t)out->count * size;
     const uint8_t *raw = t->raw_data.data;

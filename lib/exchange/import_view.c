@@ -5,9 +5,9 @@
 
 const im_view *dfqi_im_view_of(im *m, int32_t slot)
 {
-    const im_value *v = slot < m->n_in && m->in[slot] >= 0 ? &m->values[m->in[slot]] : NULL;
+    im_value *v = slot < m->n_in && m->in[slot] >= 0 ? &m->values[m->in[slot]] : NULL;
     if (m->status != DFQ_OK) return NULL;
-    if (v && v->state == IM_DATA && v->expr == IM_WHOLE) return &v->v;
+    if (v && v->state == IM_DATA && (v->expr == IM_WHOLE || dfqi_im_settle(m, v))) return &v->v;
     if (v && v->state == IM_DATA)
         dfqi_im_fail(
             m, DFQ_E_UNSUPPORTED,
@@ -83,11 +83,16 @@ im_axis dfqi_im_others(const im_view *v, const im_axis *last)
     return rest;
 }
 
+static void too_many(im *m)
+{
+    dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "cuts axes into more than %d pieces", IM_ATOMS);
+}
+
 /* Cuts an atom in two, of extents `outer` and the rest. */
 static bool cut(im *m, im_view *v, int32_t atom, int64_t outer)
 {
     if (v->n_atoms == IM_ATOMS) {
-        dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "cuts axes into more than %d pieces", IM_ATOMS);
+        too_many(m);
         return false;
     }
     memmove(&v->atoms[atom + 1], &v->atoms[atom], (size_t)(v->n_atoms - atom) * sizeof v->atoms[0]);
@@ -185,7 +190,11 @@ bool dfqi_im_view_refine(im *m, const im_view *a, const im_view *b, im_view *out
     im_axis all = dfqi_im_axes(b, 0, b->rank);
     int32_t rank = 0;
     for (int32_t k = 0; k < all.n; k++) dims[rank++] = b->atoms[all.atoms[k]].extent;
-    if (rank > IM_RANK || !dfqi_im_view_reshape(m, a, rank, dims, &w)) return false;
+    if (rank > IM_RANK) {
+        dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "joins values of axes in more than %d pieces", IM_RANK);
+        return false;
+    }
+    if (!dfqi_im_view_reshape(m, a, rank, dims, &w)) return false;
     int64_t own[IM_RANK];
     dfqi_im_dims(a, own);
     if (!dfqi_im_view_reshape(m, &w, a->rank, own, &back)) return false;
@@ -210,8 +219,12 @@ void dfqi_im_view_order(const im_view *v, int32_t groups, const im_axis *order, 
     *out = w;
 }
 
-void dfqi_im_view_last(im_view *v, int32_t axis, int64_t extent)
+void dfqi_im_view_last(im *m, im_view *v, int32_t axis, int64_t extent)
 {
+    if (v->axes[axis].n == 0 && v->n_atoms == IM_ATOMS) {
+        too_many(m);
+        return;
+    }
     v->n_atoms -= v->axes[axis].n;
     v->axes[axis].n = 0;
     if (extent == 1) return;

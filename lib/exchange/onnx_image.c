@@ -44,6 +44,21 @@ void dfqi_emit_activation(dfqi_onnx *e, const dfqi_node *n)
     case DFQI_ACTIVATION_GELU_TANH:
         y = gelu_tanh(e, x);
         break;
+    case DFQI_ACTIVATION_SOFTPLUS:
+        y = dfqi_onnx_unary(e, "Softplus", x);
+        break;
+    case DFQI_ACTIVATION_ELU:
+        y = dfqi_onnx_unary(e, "Elu", x);
+        break;
+    case DFQI_ACTIVATION_SQRT:
+        y = dfqi_onnx_unary(e, "Sqrt", x);
+        break;
+    case DFQI_ACTIVATION_RECIPROCAL:
+        y = dfqi_onnx_unary(e, "Reciprocal", x);
+        break;
+    case DFQI_ACTIVATION_EXP:
+        y = dfqi_onnx_unary(e, "Exp", x);
+        break;
     case DFQI_ACTIVATION_HARD_SWISH:
     case DFQI_ACTIVATION_COUNT:
         y = dfqi_onnx_binary(e, "Mul", x, hard_sigmoid(e, x));

@@ -20,6 +20,9 @@ static bool is_by_token(const dfqi_onnx *e, const dfqi_node *n)
     case DFQI_OP_GELU:
     case DFQI_OP_RELU:
     case DFQI_OP_ACTIVATION:
+    case DFQI_OP_AFFINE:
+    case DFQI_OP_LEAKY_RELU:
+    case DFQI_OP_TANH:
     case DFQI_OP_CHANNELS:
     case DFQI_OP_FQ:
         return true;

@@ -5,6 +5,7 @@
 
 const dfqi_op *dfqi_op_get(dfqi_op_kind kind)
 {
+    if (kind >= DFQI_OP_AFFINE) return &dfqi_ops_broadcast[kind - DFQI_OP_AFFINE];
     if (kind >= DFQI_OP_DROP) return &dfqi_ops_reconstruct[kind - DFQI_OP_DROP];
     if (kind >= DFQI_OP_WINDOWS) return &dfqi_ops_window[kind - DFQI_OP_WINDOWS];
     if (kind >= DFQI_OP_SPLIT_HEADS) return &dfqi_ops_heads[kind - DFQI_OP_SPLIT_HEADS];

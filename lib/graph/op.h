@@ -148,6 +148,9 @@ typedef enum dfqi_op_kind {
     DFQI_OP_DROP_DX,
     DFQI_OP_SQUARED_ERROR,
     DFQI_OP_SQUARED_ERROR_DX,
+    /* values of different shapes */
+    DFQI_OP_AFFINE,
+    DFQI_OP_REPEAT,
     DFQI_OP_COUNT
 } dfqi_op_kind;
 

@@ -62,11 +62,21 @@ typedef enum dfqi_activation_kind {
     DFQI_ACTIVATION_HARD_SWISH,   /* x times that */
     DFQI_ACTIVATION_QUICK_GELU,   /* x sigmoid(1.702 x) */
     DFQI_ACTIVATION_GELU_TANH,    /* x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2 */
+    DFQI_ACTIVATION_SOFTPLUS,     /* log(1 + exp x) */
+    DFQI_ACTIVATION_ELU,          /* x below 0: exp(x) - 1, else x */
+    DFQI_ACTIVATION_SQRT,         /* of x above 0; 0 and below give 0 with a slope of 0 */
+    DFQI_ACTIVATION_RECIPROCAL,   /* 1 / x */
+    DFQI_ACTIVATION_EXP,
     DFQI_ACTIVATION_COUNT
 } dfqi_activation_kind;
 
 /* One of these of every element. `name` as of dfqi_relu. */
 dfqi_id dfqi_activation(dfqi_graph *g, const char *name, dfqi_id x, dfqi_activation_kind kind);
+/* x[B,..,C] w[C] + b[C], one factor and one summand for each channel. b may be DFQI_NONE. */
+dfqi_id dfqi_affine(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b);
+/* Copies of what belongs to an image behind each other: x[B,..] with n values an image ->
+ * [B,times,n]. */
+dfqi_id dfqi_repeat(dfqi_graph *g, dfqi_id x, int64_t times);
 /* x[B,..,C] times s[B,C], one factor for each channel of an image (squeeze-and-excite). */
 dfqi_id dfqi_gate(dfqi_graph *g, dfqi_id x, dfqi_id s);
 

@@ -74,6 +74,46 @@ static float gelu_tanh_slope(float x)
     return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * root * (1.0f + 3.0f * cubic * x * x);
 }
 
+static float softplus(float x)
+{
+    return fmaxf(x, 0.0f) + log1pf(expf(-fabsf(x)));
+}
+
+static float elu(float x)
+{
+    return x < 0.0f ? expm1f(x) : x;
+}
+
+static float elu_slope(float x)
+{
+    return x < 0.0f ? expf(x) : 1.0f;
+}
+
+static float root_of(float x)
+{
+    return x > 0.0f ? sqrtf(x) : 0.0f;
+}
+
+static float root_slope(float x)
+{
+    return x > 0.0f ? 0.5f / sqrtf(x) : 0.0f;
+}
+
+static float reciprocal(float x)
+{
+    return 1.0f / x;
+}
+
+static float reciprocal_slope(float x)
+{
+    return -1.0f / (x * x);
+}
+
+static float exponential(float x)
+{
+    return expf(x);
+}
+
 static const struct row {
     float (*value)(float x);
     float (*slope)(float x);
@@ -84,6 +124,11 @@ static const struct row {
     [DFQI_ACTIVATION_HARD_SWISH] = {hard_swish, hard_swish_slope},
     [DFQI_ACTIVATION_QUICK_GELU] = {quick_gelu, quick_gelu_slope},
     [DFQI_ACTIVATION_GELU_TANH] = {gelu_tanh, gelu_tanh_slope},
+    [DFQI_ACTIVATION_SOFTPLUS] = {softplus, sigmoid},
+    [DFQI_ACTIVATION_ELU] = {elu, elu_slope},
+    [DFQI_ACTIVATION_SQRT] = {root_of, root_slope},
+    [DFQI_ACTIVATION_RECIPROCAL] = {reciprocal, reciprocal_slope},
+    [DFQI_ACTIVATION_EXP] = {exponential, exponential},
 };
 
 static dfq_status activation_shape(dfqi_graph *g, dfqi_node *n)

@@ -48,6 +48,6 @@ extern const dfqi_op dfqi_ops_product[], dfqi_ops_conv_pack[], dfqi_ops_conv[], 
     dfqi_ops_upconv[], dfqi_ops_row[], dfqi_ops_layout[], dfqi_ops_image[], dfqi_ops_pool[],
     dfqi_ops_norm[], dfqi_ops_loss[], dfqi_ops_structure[], dfqi_ops_quant[], dfqi_ops_quant_row[],
     dfqi_ops_range[], dfqi_ops_leading[], dfqi_ops_activation[], dfqi_ops_part[], dfqi_ops_heads[],
-    dfqi_ops_window[], dfqi_ops_reconstruct[];
+    dfqi_ops_window[], dfqi_ops_reconstruct[], dfqi_ops_broadcast[];
 
 #endif

@@ -35,7 +35,12 @@ typedef enum dfqi_structure_kind {
     DFQI_STRUCTURE_MEAN_POOL,
     DFQI_STRUCTURE_PAD_IMAGE, /* above, before, below, behind */
     DFQI_STRUCTURE_CONCAT,
-    DFQI_STRUCTURE_CHANNELS, /* first, count */
+    DFQI_STRUCTURE_CHANNELS,   /* first, count */
+    DFQI_STRUCTURE_AFFINE,     /* factor and summand of each channel */
+    DFQI_STRUCTURE_REPEAT,     /* how often */
+    DFQI_STRUCTURE_FUNCTION,   /* DFQI_ACTIVATION_*, without a quantizer behind it */
+    DFQI_STRUCTURE_LEAKY_RELU, /* slope */
+    DFQI_STRUCTURE_NORMALISE,  /* LayerNorm without factors and summands; eps */
     DFQI_STRUCTURE_KINDS
 } dfqi_structure_kind;
 

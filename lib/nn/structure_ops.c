@@ -36,6 +36,11 @@ static const dfqi_structure_rule rules[DFQI_STRUCTURE_KINDS] = {
     [DFQI_STRUCTURE_PAD_IMAGE] = {"pad_image", 1, 1, 0, 4, 4, 0, 0},
     [DFQI_STRUCTURE_CONCAT] = {"concat", 2, 2, 0, 0, 0, 0, 0},
     [DFQI_STRUCTURE_CHANNELS] = {"channels", 1, 1, 0, 2, 2, 0, 0},
+    [DFQI_STRUCTURE_AFFINE] = {"affine", 3, 3, P1 | P2, 0, 0, 0, 0},
+    [DFQI_STRUCTURE_REPEAT] = {"repeat", 1, 1, 0, 1, 1, 0, 0},
+    [DFQI_STRUCTURE_FUNCTION] = {"function", 1, 1, 0, 1, 1, 0, 0},
+    [DFQI_STRUCTURE_NORMALISE] = {"normalise", 1, 1, 0, 0, 0, 1, 1},
+    [DFQI_STRUCTURE_LEAKY_RELU] = {"leaky_relu", 1, 1, 0, 0, 0, 1, 1},
 };
 
 const dfqi_structure_rule *dfqi_structure_rule_of(dfqi_structure_kind kind)
@@ -104,6 +109,25 @@ static dfqi_id softmax(const pass *s, const dfqi_structure_op *op, dfqi_id x)
     return x;
 }
 
+/* A vector of the graph's own, with the same number in all entries. */
+static dfqi_id filled(dfqi_graph *g, int64_t n, float value)
+{
+    dfq_tensor *t = NULL;
+    dfq_status status = dfqi_tensor_new(g->ctx, DFQI_F32, 1, &n, &t);
+    if (status != DFQ_OK) return dfqi_graph_fail(g, status, "out of memory");
+    for (int64_t i = 0; i < n; i++) dfqi_tensor_f32(t)[i] = value;
+    dfqi_id id = dfqi_graph_param(g, NULL, t, 1);
+    dfqi_tensor_release(t);
+    return id;
+}
+
+static dfqi_id normalise(const pass *s, const dfqi_structure_op *op, dfqi_id x)
+{
+    if (s->g->status != DFQ_OK) return DFQI_NONE;
+    const int64_t n = dfqi_value_last(dfqi_graph_value(s->g, x));
+    return dfqi_layernorm(s->g, x, filled(s->g, n, 1.0f), filled(s->g, n, 0.0f), op->value);
+}
+
 static dfqi_id layout(dfqi_graph *g, const dfqi_structure_op *op, const dfqi_id *in)
 {
     const int64_t *a = op->ints;
@@ -132,6 +156,8 @@ static dfqi_id layout(dfqi_graph *g, const dfqi_structure_op *op, const dfqi_id 
         return dfqi_concat(g, in[0], in[1]);
     case DFQI_STRUCTURE_CHANNELS:
         return dfqi_channels(g, in[0], a[0], a[1]);
+    case DFQI_STRUCTURE_REPEAT:
+        return dfqi_repeat(g, in[0], a[0]);
     case DFQI_STRUCTURE_MEAN_POOL:
         return dfqi_mean_pool(g, in[0]);
     default:
@@ -156,10 +182,18 @@ static dfqi_id build(const pass *s, const dfqi_structure_op *op, const dfqi_id *
         return dfqi_relu(s->g, op->name, in[0], op->n_floats ? op->value : INFINITY);
     case DFQI_STRUCTURE_ACTIVATION:
         return dfqi_activation(s->g, op->name, in[0], (dfqi_activation_kind)op->ints[0]);
+    case DFQI_STRUCTURE_FUNCTION:
+        return dfqi_activation(s->g, NULL, in[0], (dfqi_activation_kind)op->ints[0]);
+    case DFQI_STRUCTURE_LEAKY_RELU:
+        return dfqi_leaky_relu(s->g, in[0], op->value);
+    case DFQI_STRUCTURE_AFFINE:
+        return dfqi_affine(s->g, in[0], in[1], in[2]);
     case DFQI_STRUCTURE_SOFTMAX:
         return softmax(s, op, in[0]);
     case DFQI_STRUCTURE_LAYERNORM:
         return dfqi_layernorm(s->g, in[0], in[1], in[2], op->value);
+    case DFQI_STRUCTURE_NORMALISE:
+        return normalise(s, op, in[0]);
     case DFQI_STRUCTURE_BATCHNORM:
         return batchnorm(s, op, in);
     default:

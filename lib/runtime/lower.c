@@ -79,6 +79,7 @@ static bool goes_by_rows(const dfqi_graph *g, const dfqi_node *n)
     case DFQI_OP_LEAKY_RELU:
     case DFQI_OP_TANH:
     case DFQI_OP_ACTIVATION:
+    case DFQI_OP_AFFINE:
     case DFQI_OP_CONCAT:
     case DFQI_OP_CHANNELS:
     case DFQI_OP_SOFTMAX:

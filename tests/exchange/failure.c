@@ -108,10 +108,10 @@ START_TEST(test_op_without_emitter)
     const dfqi_st_target to = {.bytes = &bytes};
     const dfqi_onnx_options o = {.opset = 20};
     ck_assert_int_eq(dfqi_graph_new(ctx, 1, &g), DFQ_OK);
-    dfqi_id x = dfqi_graph_input(g, "image", 1, 1, (int64_t[]){4});
-    dfqi_id y = dfqi_tanh(g, dfqi_relu(g, "first", x, 1.0f));
+    dfqi_id x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){4, 4, 4});
+    dfqi_id y = dfqi_upsample(g, dfqi_relu(g, "first", x, 1.0f), 0);
     ck_assert_int_eq(dfqi_onnx_write_graph(m, g, x, y, &o, &to, &info), DFQ_E_UNSUPPORTED);
-    ck_assert_str_eq(ctx->error, "vit_random: op tanh behind first cannot be written as ONNX");
+    ck_assert_str_eq(ctx->error, "vit_random: op upsample behind first cannot be written as ONNX");
     ck_assert_ptr_null(bytes);
     dfqi_graph_free(g);
     dfq_graph_release(m);

@@ -20,10 +20,8 @@ enum { IMAGES = 3, SIDE = 32, PIXELS = 3 * SIDE * SIDE, CLASSES = 10 };
 static const struct golden {
     const char *name;
     int32_t convs, norms, attentions, depth;
-} files[] = {{"vit_pieces", 0, 0, 2, 2},
-             {"vit_apart", 0, 0, 2, 2},
-             {"cnn_norms", 6, 3, 0, 0},
-             {"cnn_folded", 6, 0, 0, 0}};
+} files[] = {{"vit_pieces", 0, 0, 2, 2}, {"vit_apart", 0, 0, 2, 2}, {"cnn_norms", 6, 3, 0, 0},
+             {"cnn_folded", 6, 0, 0, 0}, {"mixed", 0, 0, 0, 0},     {"mixed_new", 0, 0, 0, 0}};
 
 enum { FILES = sizeof files / sizeof files[0] };
 
@@ -79,9 +77,10 @@ START_TEST(test_golden)
     ck_assert_int_eq(dfqi_arch_norms(&g->net.arch), f->norms);
     ck_assert_int_eq(dfqi_arch_is_cnn(&g->net.arch), f->attentions == 0);
     ck_assert_ptr_nonnull(
-        strstr(dfq_graph_get_structure(g), f->norms   ? "6 convolutions (3 with BatchNorm"
-                                           : f->convs ? "folded away"
-                                                      : "2 attention layers of 2 heads"));
+        strstr(dfq_graph_get_structure(g), f->norms        ? "6 convolutions (3 with BatchNorm"
+                                           : f->convs      ? "folded away"
+                                           : f->depth == 0 ? "3 linear layers"
+                                                           : "2 attention layers of 2 heads"));
     ck_assert_str_eq(dfq_graph_get_structure(NULL), "");
     dfq_graph_release(g);
     dfq_context_release(ctx);
@@ -95,7 +94,9 @@ START_TEST(test_names)
         {"blocks.1.attn.qkv.weight", "blocks.0.norm1.bias", "cls_token"},
         {"blocks.1.attn.qkv.weight", "blocks.0.norm1.bias", "pos_embed"},
         {"conv1.weight", "bn2.running_var", "fc.bias"},
-        {"conv1.weight", "conv4.bias", "fc.bias"}};
+        {"conv1.weight", "conv4.bias", "fc.bias"},
+        {"stem.weight", "stem.bias", "fc.bias"},
+        {"stem.weight", "stem.bias", "fc.bias"}};
     dfq_context *ctx = dfqt_context(1);
     dfq_graph *g = load(ctx, files[_i].name);
     for (int k = 0; k < 3; k++)
@@ -181,6 +182,42 @@ START_TEST(test_round_trip)
 }
 END_TEST
 
+/* What was read is written, read again, and run by the runtime, whose bits are the graph's. */
+START_TEST(test_export)
+{
+    static float x[IMAGES * PIXELS], want[IMAGES * CLASSES], have[IMAGES * CLASSES];
+    dfq_context *ctx = dfqt_context(2);
+    dfq_graph *g = load(ctx, files[_i].name), *again;
+    dfq_tensor *bytes;
+    dfq_runtime *run;
+    dfq_runtime_input in;
+    dfqi_onnx_info info;
+    const dfqi_st_target to = {.bytes = &bytes};
+    golden(ctx, "x", x);
+    ck_assert_int_eq(dfqi_model_logits(g, x, IMAGES, want), DFQ_OK);
+    ck_assert_msg(dfqi_onnx_write(g, &(dfqi_onnx_options){0}, &to, &info) == DFQ_OK, "%s",
+                  ctx->error);
+    ck_assert_msg(dfq_graph_load_from_memory(ctx, dfq_tensor_get_data(bytes),
+                                             dfq_tensor_get_bytes(bytes), NULL, &again) == DFQ_OK,
+                  "%s", ctx->error);
+    ck_assert_int_eq(dfqi_model_logits(again, x, IMAGES, have), DFQ_OK);
+    near(have, want, IMAGES * CLASSES, 1e-5);
+    ck_assert_msg(dfq_runtime_create(g, NULL, &run) == DFQ_OK, "%s", ctx->error);
+    dfq_runtime_input_init(&in, sizeof in, run);
+    in.pixels = DFQ_PIXELS_F32_NCHW;
+    for (int i = 0; i < IMAGES; i++) {
+        in.data = x + i * PIXELS;
+        ck_assert_int_eq(dfq_runtime_run(run, &in, have + i * CLASSES, CLASSES), DFQ_OK);
+    }
+    ck_assert_mem_eq(have, want, sizeof have);
+    dfq_runtime_release(run);
+    dfq_tensor_release(bytes);
+    dfq_graph_release(again);
+    dfq_graph_release(g);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 /* -- refusals ---------------------------------------------------------------------------------- */
 
 static const struct refusal {
@@ -209,7 +246,7 @@ static const struct refusal {
     {"index", DFQ_E_CORRUPT, "index out of range, 0 to 2"},
     {"axis", DFQ_E_CORRUPT, "axis 7, must have one from -4 to 3"},
     {"two_sizes", DFQ_E_UNSUPPORTED, "a weight of two axes that fits"},
-    {"no_image", DFQ_E_UNSUPPORTED, "(Relu)"},
+    {"no_image", DFQ_E_UNSUPPORTED, "computed from the image"},
     {"image_alone", DFQ_E_UNSUPPORTED, "must be the logits of a classifier"},
     {"external_outside", DFQ_E_UNSUPPORTED, "\"../w\", must be in a file inside"},
     {"external_absolute", DFQ_E_UNSUPPORTED, "\"/etc/passwd\", must be in a file inside"},
@@ -288,7 +325,8 @@ static dfq_status scenario(dfq_context *ctx, void *name)
 
 START_TEST(test_out_of_memory)
 {
-    static char names[2][32] = {"import_cnn_norms.onnx", "import_vit_apart.onnx"};
+    static char names[3][32] = {"import_cnn_norms.onnx", "import_vit_apart.onnx",
+                                "import_mixed.onnx"};
     fail_alloc_sweep(scenario, names[_i], 1);
 }
 END_TEST
@@ -301,9 +339,10 @@ TCase *dfqt_import_case(void)
     tcase_add_loop_test(c, test_reload, 0, 2 * FILES);
     tcase_add_loop_test(c, test_rotation, 0, FILES);
     tcase_add_loop_test(c, test_round_trip, 0, 3);
+    tcase_add_loop_test(c, test_export, 0, FILES);
     tcase_add_loop_test(c, test_refused, 0, sizeof refusals / sizeof refusals[0]);
     tcase_add_loop_test(c, test_accepted, 0, 2);
     tcase_add_test(c, test_many_nodes);
-    tcase_add_loop_test(c, test_out_of_memory, 0, 2);
+    tcase_add_loop_test(c, test_out_of_memory, 0, 3);
     return c;
 }

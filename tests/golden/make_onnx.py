@@ -88,6 +88,39 @@ class CNN(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
+class Mixed(nn.Module):
+    """Arithmetic that no layer takes into its parameters: powers, roots, norms of groups and of responses,
+    other axes, copies, lists of entries, bounds."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.fc = nn.Conv2d(3, 8, 4, 4), nn.Linear(8, CLASSES)
+        self.one_group, self.groups = nn.GroupNorm(1, 8), nn.GroupNorm(4, 8)
+        self.star_scale, self.star_bias = nn.Parameter(torch.ones(1)), nn.Parameter(torch.zeros(1))
+        self.gamma, self.beta = nn.Parameter(torch.zeros(8)), nn.Parameter(torch.zeros(8))
+        self.tokens = nn.Parameter(torch.zeros(16, 64))
+        self.by_token = nn.Parameter(torch.zeros(16, 1))
+
+    def responses(self, x):
+        """ConvNeXt V2's normalisation, with channels last."""
+        g = x.norm(p=2, dim=(1, 2), keepdim=True)
+        return x + self.gamma * (x * (g / (g.mean(-1, keepdim=True) + 1e-6))) + self.beta
+
+    def forward(self, x):
+        x = self.star_scale * F.relu(self.stem(x)) ** 2 + self.star_bias
+        x = x + F.leaky_relu(self.one_group(x), 0.1)
+        x = x - F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+        x = self.responses(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        x = F.elu(self.groups(x)) + F.interpolate(F.max_pool2d(x, 2), scale_factor=2, mode='nearest')
+        x = F.gelu(x, approximate='tanh').flatten(2).transpose(1, 2)
+        x = self.tokens @ x
+        x = F.normalize(x, dim=-1) * self.by_token + x[:, :, [1, 0, 2, 3, 7, 5, 6, 4]]
+        x = x * x.softmax(1) + 2 - F.softplus(x)
+        x = x.clamp(-0.7, 1.5) + (-x).exp() / (1 + x * x)
+        x = x * x.mean(-1, keepdim=True) - x.sum(1, keepdim=True)
+        return self.fc(x.mean(1))
+
+
 def randomise(network):
     draw = torch.Generator().manual_seed(5)
     for key, t in network.state_dict().items():
@@ -118,7 +151,8 @@ def main():
         out = {'x': x}
         for name, network, dynamo, opset, options in (
                 ('vit_pieces', ViT(False), False, 14, any_batch), ('vit_apart', ViT(True), True, 18, {}),
-                ('cnn_norms', CNN(), False, 13, keep), ('cnn_folded', CNN(), True, 21, {})):
+                ('cnn_norms', CNN(), False, 13, keep), ('cnn_folded', CNN(), True, 21, {}), ('mixed', Mixed(), False, 17, any_batch),
+                ('mixed_new', Mixed(), True, 20, {})):
             network.eval()
             randomise(network)
             export(network, name, dynamo, opset, **options)

@@ -90,6 +90,54 @@ static dfqi_id hard_swish(rig *r)
     return activation_of(r, DFQI_ACTIVATION_HARD_SWISH);
 }
 
+static dfqi_id elu(rig *r)
+{
+    return activation_of(r, DFQI_ACTIVATION_ELU);
+}
+
+static dfqi_id softplus(rig *r)
+{
+    return activation_of(r, DFQI_ACTIVATION_SOFTPLUS);
+}
+
+/* Values that lie above 0. */
+static dfqi_id positive(rig *r, dfqi_activation_kind kind)
+{
+    return dfqi_activation(r->g, NULL, dfqt_wrt(r, 1, 3, DIMS(3, 2, 5), 0.5f, 2.0f), kind);
+}
+
+static dfqi_id root(rig *r)
+{
+    return positive(r, DFQI_ACTIVATION_SQRT);
+}
+
+static dfqi_id reciprocal(rig *r)
+{
+    return positive(r, DFQI_ACTIVATION_RECIPROCAL);
+}
+
+static dfqi_id exponential(rig *r)
+{
+    return positive(r, DFQI_ACTIVATION_EXP);
+}
+
+static dfqi_id affine(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 2, 3, 5), w = WRT(0, 1, 5), b = WRT(0, 1, 5);
+    return dfqi_affine(r->g, x, w, b);
+}
+
+static dfqi_id affine_bare(rig *r)
+{
+    dfqi_id x = WRT(1, 1, 5), w = WRT(0, 1, 5);
+    return dfqi_affine(r->g, x, w, DFQI_NONE);
+}
+
+static dfqi_id repeat(rig *r)
+{
+    return dfqi_repeat(r->g, WRT(1, 2, 3, 5), 4);
+}
+
 static dfqi_id gate(rig *r)
 {
     dfqi_id x = WRT(1, 3, 2, 3, 5), s = WRT(1, 1, 5);
@@ -314,6 +362,14 @@ const scene dfqt_images[] = {
     {"silu", DFQI_OP_ACTIVATION, 1, silu},
     {"hard_sigmoid", DFQI_OP_ACTIVATION, 1, hard_sigmoid},
     {"hard_swish", DFQI_OP_ACTIVATION, 1, hard_swish},
+    {"elu", DFQI_OP_ACTIVATION, 1, elu},
+    {"softplus", DFQI_OP_ACTIVATION, 1, softplus},
+    {"sqrt", DFQI_OP_ACTIVATION, 1, root},
+    {"reciprocal", DFQI_OP_ACTIVATION, 1, reciprocal},
+    {"exp", DFQI_OP_ACTIVATION, 1, exponential},
+    {"affine", DFQI_OP_AFFINE, 1, affine},
+    {"affine, no summand", DFQI_OP_AFFINE, 1, affine_bare},
+    {"repeat", DFQI_OP_REPEAT, 1, repeat},
     {"gate", DFQI_OP_GATE, 1, gate},
     {"channels_last", DFQI_OP_CHANNELS_LAST, 1, channels_last},
     {"channels_first", DFQI_OP_CHANNELS_FIRST, 1, channels_first},

@@ -140,6 +140,12 @@ def imported():
                  'tf_efficientnet_b0', 'convnext_atto', 'regnety_002', 'densenet121',
                  'swin_tiny_patch4_window7_224'):
         yield Entry('timm', name, onnx='script 17')
+    small = {'num_classes': 10}
+    for name in ('convnextv2_atto', 'poolformer_s12', 'mixer_s32_224', 'gmlp_ti16_224', 'resmlp_12_224',
+                 'caformer_s18', 'gernet_s', 'cs3darknet_s', 'dpn68', 'focalnet_tiny_lrf', 'levit_128',
+                 'mobilevitv2_050', 'pvt_v2_b0', 'xcit_nano_12_p16_224', 'cait_xxs24_224'):
+        yield Entry('timm', name, small, onnx='script 17')
+    yield Entry('timm', 'crossvit_tiny_240', small, onnx='script 17', refused='other ways to resize')
     if onnxscript:
         yield Entry('torchvision', 'vit_b_32', onnx='dynamo 18')
 
