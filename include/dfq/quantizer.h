@@ -150,6 +150,9 @@ typedef struct dfq_quantize_options {
                                rows; beside images that are given. Default 0: none beside them,
                                ::DFQ_DRAWN_IMAGES where none are given */
     uint64_t seed;        /**< of drawn images, any number; default 0 */
+    int32_t act_group;    /**< scales of rows: channels of a linear layer's input that share one,
+                               16..4096 and a multiple of 16; rows that are not several such groups
+                               keep one scale. Default 0: all channels of a row share it */
 } dfq_quantize_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */

@@ -125,6 +125,7 @@ static dfq_status make_scheme(const dfq_graph *graph, const dfqi_images *images,
     dfqi_grids grids = {.weight_grid = (dfqi_weight_grid_kind)o->weight_grid,
                         .act_grid = (dfqi_act_grid_kind)o->act_grid};
     if (dfqi_has_row_scales(graph, o)) grids.act_scale = DFQI_ACT_SCALE_ROW;
+    grids.act_group = o->act_group;
     grids.rotation = choose_rotation(graph, o->rotate, grids.act_scale);
     if (dfqi_arch_is_cnn(&graph->net.arch)) choose_grids(images, o, &grids);
     DFQI_TRY(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o->mode, widths, grids, &scheme));

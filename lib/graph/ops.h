@@ -230,12 +230,15 @@ dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float qmax);
 /* x[B,..,C], each row of C values on a grid found from the row at run time; is_signed: symmetric,
  * else from the smallest to the largest value with 0 among them (kernel.h, fq_row). */
 dfqi_id dfqi_fq_row(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed);
+/* The same, unsigned, with a grid for each group of so many values of a row (0: one for all). */
+dfqi_id dfqi_fq_row_groups(dfqi_graph *g, dfqi_id x, int64_t bits, int64_t group);
 /* x[B,..,N,C], each of the C columns over its N values. */
 dfqi_id dfqi_fq_column(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed);
-/* The codes of dfqi_fq_row (of dfqi_fq_column if `columns`) less their zero points; output 1 has
- * the scales. Products of such operands take the scales behind their sums, which are exact below
+/* The codes of dfqi_fq_row or dfqi_fq_row_groups (of dfqi_fq_column if `columns`) less their zero
+ * points; output 1 has the scales. Products of such operands take the scales behind their sums, which are exact below
  * 2^24. For graphs without gradients. */
-dfqi_id dfqi_fq_row_codes(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed, int columns);
+dfqi_id dfqi_fq_row_codes(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed, int columns,
+                          int64_t group);
 /* The same of dfqi_fq_weight without column factors. */
 dfqi_id dfqi_fq_weight_codes(dfqi_graph *g, dfqi_id w, dfqi_id scale, int64_t bits);
 /* Weights w[O,..], symmetric per row, `bits` wide; column factors col[K] and learned scales

@@ -90,10 +90,56 @@ static dfq_status linear_shape(dfqi_graph *g, dfqi_node *n)
     return check_scales(g, n, 4);
 }
 
+/* y[rows,cols] = y + ((t a[row]) b[col]), rounded after each operation; without y where t is the
+ * sum of the first group, to which the bias is added. a: a scale every `groups` floats. */
+static void add_group(int64_t rows, int64_t cols, int64_t groups, const float *t, const float *a,
+                      const float *b, const float *bias, int first, float *y, int64_t ld)
+{
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++, t++) {
+            float v = *t * a[r * groups];
+            v = v * b[c];
+            if (first && bias) v = v + bias[c];
+            y[r * ld + c] = first ? v : v + y[r * ld + c];
+        }
+}
+
+/* Codes whose rows have a scale for each of `groups` groups: a product for each group, in order,
+ * for some rows and a panel of columns at a time. */
+static void linear_run_groups(const dfqi_run *r, int64_t groups)
+{
+    const int64_t k = r->in[0].dims[r->in[0].rank - 1], o = r->in[1].dims[0], group = k / groups;
+    const int64_t all = r->in[0].count / k;
+    const float *bias = r->in[3].data;
+    for (int64_t row = 0; row < all; row += DFQI_PANEL)
+        for (int64_t col = 0; col < o; col += DFQI_PANEL) {
+            const int64_t rows = all - row < DFQI_PANEL ? all - row : DFQI_PANEL;
+            const int64_t cols = o - col < DFQI_PANEL ? o - col : DFQI_PANEL;
+            for (int64_t i = 0; i < groups; i++) {
+                r->k->gemm_packed(rows, cols, group, r->in[0].data + row * k + i * group, k,
+                                  r->in[2].data + col * k + i * group * DFQI_PANEL, NULL,
+                                  r->scratch, cols);
+                add_group(rows, cols, groups, r->scratch, r->in[4].data + row * groups + i,
+                          r->in[5].data + col, bias ? bias + col : NULL, i == 0,
+                          r->out[0].data + row * o + col, o);
+            }
+        }
+}
+
+static int64_t linear_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t images)
+{
+    (void)images;
+    return n->in[4] >= 0 && dfqi_value_last(dfqi_in(g, n, 4)) > 1 ? DFQI_PANEL * DFQI_PANEL : 0;
+}
+
 static void linear_run(const dfqi_run *r)
 {
     int64_t k = r->in[0].dims[r->in[0].rank - 1];
     int64_t o = r->in[1].dims[0];
+    if (r->in[4].data && r->in[4].count > r->in[0].count / k) {
+        linear_run_groups(r, r->in[4].count / (r->in[0].count / k));
+        return;
+    }
     const float *scale = r->in[4].data, *bias = scale ? NULL : r->in[3].data;
     r->k->gemm_packed(r->in[0].count / k, o, k, r->in[0].data, k, r->in[2].data, bias,
                       r->out[0].data, o);
@@ -294,8 +340,8 @@ dfqi_id dfqi_matmul_nn(dfqi_graph *g, const char *name, dfqi_id a, dfqi_id b)
 
 const dfqi_op dfqi_ops_product[] = {
     {"pack", 1, 1, 1, 0, pack_shape, pack_run, NULL, NULL, NULL, pack_blocks},
-    {"linear", 3, 6, 1, DFQI_OPF_PRODUCT, linear_shape, linear_run, linear_grad, linear_macs, NULL,
-     NULL},
+    {"linear", 3, 6, 1, DFQI_OPF_PRODUCT, linear_shape, linear_run, linear_grad, linear_macs,
+     linear_scratch, NULL},
     {"linear_dx", 2, 2, 1, 0, linear_dx_shape, linear_dx_run, NULL, linear_dx_macs, NULL, NULL},
     {"linear_dw", 3, 3, 2, DFQI_OPF_WHOLE, linear_dw_shape, linear_dw_run, NULL, linear_dw_macs,
      NULL, linear_dw_blocks},

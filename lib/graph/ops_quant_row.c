@@ -8,8 +8,13 @@
 #include "kernel/fq_column.h"
 
 /* attr i[0] bits, i[1] 1: signed and symmetric, i[2] 1: grids of columns, i[3] 1: codes less zero
- * points, not values. Output 1 has the scales, shaped like output 0 with an extent of 1 along the
- * grids. */
+ * points, not values, i[4] values of a row that share a grid, 0: all. Output 1 has the scales,
+ * shaped like output 0 with an extent of 1, or of the groups, along the grids. */
+
+static int64_t groups_of(const dfqi_attr *a, int64_t last)
+{
+    return a->i[4] > 0 ? last / a->i[4] : 1;
+}
 
 static dfq_status fq_row_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -19,13 +24,16 @@ static dfq_status fq_row_shape(dfqi_graph *g, dfqi_node *n)
                          (long long)n->attr.i[0]);
     if (!x->batched || x->rank < (n->attr.i[2] ? 3 : 2))
         return dfqi_bad_shape(g, n, 0, n->attr.i[2] ? "[B,..,N,C]" : "[B,..,C]");
+    if (n->attr.i[4] > 0 && (n->attr.i[2] || dfqi_value_last(x) % n->attr.i[4] != 0))
+        return dfqi_bad_shape(g, n, 0, "rows of whole groups");
     dfqi_out_like(g, n, 0, n->in[0]);
     dfqi_out_like(g, n, 1, n->in[0]);
-    g->values[n->out[1]].dims[x->rank - (n->attr.i[2] ? 2 : 1)] = 1;
+    g->values[n->out[1]].dims[x->rank - (n->attr.i[2] ? 2 : 1)] =
+        groups_of(&n->attr, dfqi_value_last(x));
     return DFQ_OK;
 }
 
-/* An operand as parts of [rows, cols]. */
+/* An operand as parts of [rows, cols]; a group of a row is a row. */
 typedef struct row_parts {
     int64_t parts, rows, cols, count; /* count: values of a part */
 } row_parts;
@@ -34,6 +42,7 @@ static row_parts parts_of(const dfqi_run *r)
 {
     const dfqi_arg *x = &r->in[0];
     int64_t cols = x->dims[x->rank - 1], rows = x->dims[x->rank - 2];
+    cols /= groups_of(r->attr, cols);
     if (!r->attr->i[2]) return (row_parts){1, x->count / cols, cols, x->count};
     return (row_parts){x->count / (rows * cols), rows, cols, rows * cols};
 }
@@ -105,25 +114,32 @@ static int64_t fq_row_dx_scratch(const dfqi_graph *g, const dfqi_node *n, int64_
 
 /* -- builders ---------------------------------------------------------------------------------- */
 
-static dfqi_id make(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed, int columns, int codes)
+static dfqi_id make(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed, int columns, int codes,
+                    int64_t group)
 {
-    dfqi_attr a = {.i = {bits, is_signed != 0, columns, codes}};
+    dfqi_attr a = {.i = {bits, is_signed != 0, columns, codes, group}};
     return dfqi_make(g, DFQI_OP_FQ_ROW, &a, 1, &x);
 }
 
 dfqi_id dfqi_fq_row(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed)
 {
-    return make(g, x, bits, is_signed, 0, 0);
+    return make(g, x, bits, is_signed, 0, 0, 0);
+}
+
+dfqi_id dfqi_fq_row_groups(dfqi_graph *g, dfqi_id x, int64_t bits, int64_t group)
+{
+    return make(g, x, bits, 0, 0, 0, group);
 }
 
 dfqi_id dfqi_fq_column(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed)
 {
-    return make(g, x, bits, is_signed, 1, 0);
+    return make(g, x, bits, is_signed, 1, 0, 0);
 }
 
-dfqi_id dfqi_fq_row_codes(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed, int columns)
+dfqi_id dfqi_fq_row_codes(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed, int columns,
+                          int64_t group)
 {
-    return make(g, x, bits, is_signed, columns, 1);
+    return make(g, x, bits, is_signed, columns, 1, group);
 }
 
 const dfqi_op dfqi_ops_quant_row[] = {

@@ -247,6 +247,7 @@ dfq_status dfqi_model_meta(const dfqi_model *m, dfqi_arena *arena, dfqi_st_meta 
 {
     static char f_key[] = DFQI_META_FORMAT, mode_key[] = "dfq.mode";
     static char format[] = DFQI_QUANT_FORMAT, row_format[] = DFQI_QUANT_FORMAT_ROW;
+    static char group_format[] = DFQI_QUANT_FORMAT_GROUP, g_key[] = DFQI_META_ACT_GROUP;
     static char parity[] = "parity", improved[] = "improved";
     static char r_key[] = DFQI_META_ROTATION, l_key[] = DFQI_META_LAYERS;
     enum { SEED = 24 };
@@ -256,14 +257,18 @@ dfq_status dfqi_model_meta(const dfqi_model *m, dfqi_arena *arena, dfqi_st_meta 
     if (m->net.names) DFQI_TRY(names_meta(m->net.names, arena, &meta[n++]));
     if (m->quantized) {
         int rows = s->grids.act_scale == DFQI_ACT_SCALE_ROW;
-        char(*texts)[8] = dfqi_arena_alloc(arena, 3 * sizeof *texts);
+        char(*texts)[8] = dfqi_arena_alloc(arena, 4 * sizeof *texts);
         char *seed = dfqi_arena_alloc(arena, SEED);
         char *layers = s->layers ? dfqi_arena_strdup(arena, s->layers) : NULL;
         if (!texts || !seed || (s->layers && !layers)) return DFQ_E_NOMEM;
-        meta[n++] = (dfqi_st_meta){f_key, rows ? row_format : format};
+        meta[n++] = (dfqi_st_meta){f_key, s->grids.act_group ? group_format
+                                          : rows             ? row_format
+                                                             : format};
         meta[n++] = (dfqi_st_meta){mode_key, s->mode == DFQI_MODE_PARITY ? parity : improved};
         n += widths_meta(s, texts, meta + n);
         n += grids_meta(s->grids, meta + n);
+        snprintf(texts[3], sizeof texts[3], "%d", s->grids.act_group);
+        if (s->grids.act_group) meta[n++] = (dfqi_st_meta){g_key, texts[3]};
         snprintf(seed, SEED, "%" PRIu64, s->grids.rotation);
         if (s->grids.rotation) meta[n++] = (dfqi_st_meta){r_key, seed};
         if (layers) meta[n++] = (dfqi_st_meta){l_key, layers};

@@ -159,6 +159,22 @@ static dfq_status read_grids(const dfqi_safetensors *st, const char *path, dfqi_
     return DFQ_OK;
 }
 
+/* Channels that share a grid of a row; the scheme checks whether they fit. */
+static dfq_status read_group(const dfqi_safetensors *st, const char *path, int32_t *out)
+{
+    const char *text = dfqi_st_meta_find(st, DFQI_META_ACT_GROUP);
+    char show[DFQI_SHOW_MAX], again[16];
+    if (!text) return DFQ_OK;
+    for (const char *c = text; c < text + 5 && *c >= '0' && *c <= '9'; c++)
+        *out = 10 * *out + (*c - '0');
+    snprintf(again, sizeof again, "%d", *out);
+    if (*out > 0 && strcmp(again, text) == 0) return DFQ_OK;
+    return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                     "%s: metadata %s is \"%.20s\", must be a number of channels; quantize the "
+                     "float network again",
+                     path, DFQI_META_ACT_GROUP, dfqi_show(text, show));
+}
+
 /* The seed of a rotated stream. */
 static dfq_status read_rotation(const dfqi_safetensors *st, const char *path, const dfqi_arch *a,
                                 uint64_t *out)
@@ -234,6 +250,7 @@ static dfq_status read_scheme(const dfqi_safetensors *st, const char *path, cons
     dfqi_grids grids;
     dfq_status status;
     DFQI_TRY(read_grids(st, path, &grids));
+    DFQI_TRY(read_group(st, path, &grids.act_group));
     DFQI_TRY(read_rotation(st, path, &net->arch, &grids.rotation));
     DFQI_TRY(dfqi_scheme_new_with(net, mode, widths, grids, &s));
     DFQI_GOTO(read_layers(st, path, &s), fail);
@@ -255,9 +272,11 @@ static dfq_status check_format(const dfqi_safetensors *st, const char *path)
     const char *format = dfqi_st_meta_find(st, DFQI_META_FORMAT);
     if (format && strcmp(format, DFQI_QUANT_FORMAT) == 0) return DFQ_OK;
     if (format && strcmp(format, DFQI_QUANT_FORMAT_ROW) == 0) return DFQ_OK;
+    if (format && strcmp(format, DFQI_QUANT_FORMAT_GROUP) == 0) return DFQ_OK;
     return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
                      "%s: the quantized network's format is %.8s, must be " DFQI_QUANT_FORMAT
-                     " or " DFQI_QUANT_FORMAT_ROW "; quantize the float network again",
+                     ", " DFQI_QUANT_FORMAT_ROW " or " DFQI_QUANT_FORMAT_GROUP
+                     "; quantize the float network again",
                      path, format ? format : "1");
 }
 

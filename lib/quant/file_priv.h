@@ -8,6 +8,7 @@
  *   dfq.weight_grid       minmax-asym or lsq, if it is not the mode's own grid
  *   dfq.act_grid          minmax, if it is not the mode's own grid
  *   dfq.act_scale         row: activations have grids found at run time, and no tensors here
+ *   dfq.act_group         channels of a linear layer's input that share a grid of a row, if not all
  *   dfq.rotation          the seed, if the network's stream is rotated (nn/rotate.h)
  *   dfq.layers            if layers have widths of their own or stay float (quant/layers.h)
  *
@@ -29,22 +30,24 @@
  *
  * docs/FORMAT.md is the page for those who read it from outside.
  *
- * Format 3 is format 2 with dfq.act_scale; other networks are written in format 2, which older
- * libraries read. Format 1 has no "dfq.format" and named the tensors .step and .zero; it is
+ * Format 3 is format 2 with dfq.act_scale, format 4 is format 3 with dfq.act_group; a network is
+ * written in the lowest that holds it, so that older libraries read what they can. Format 1 has no "dfq.format" and named the tensors .step and .zero; it is
  * refused. */
 #ifndef DFQI_QUANT_FILE_PRIV_H
 #define DFQI_QUANT_FILE_PRIV_H
 
 #include "quant/model.h"
 
-#define DFQI_META_FORMAT      "dfq.format"
-#define DFQI_META_WEIGHT_GRID "dfq.weight_grid"
-#define DFQI_META_ACT_GRID    "dfq.act_grid"
-#define DFQI_META_ROTATION    "dfq.rotation"
-#define DFQI_META_LAYERS      "dfq.layers"
-#define DFQI_META_ACT_SCALE   "dfq.act_scale"
-#define DFQI_QUANT_FORMAT     "2"
-#define DFQI_QUANT_FORMAT_ROW "3"
+#define DFQI_META_FORMAT        "dfq.format"
+#define DFQI_META_WEIGHT_GRID   "dfq.weight_grid"
+#define DFQI_META_ACT_GRID      "dfq.act_grid"
+#define DFQI_META_ROTATION      "dfq.rotation"
+#define DFQI_META_LAYERS        "dfq.layers"
+#define DFQI_META_ACT_SCALE     "dfq.act_scale"
+#define DFQI_QUANT_FORMAT       "2"
+#define DFQI_META_ACT_GROUP     "dfq.act_group"
+#define DFQI_QUANT_FORMAT_ROW   "3"
+#define DFQI_QUANT_FORMAT_GROUP "4"
 
 /* Code i of a row of codes. */
 void dfqi_put_code(uint8_t *bytes, int64_t i, int bits, uint32_t code);

@@ -18,6 +18,7 @@ static uint64_t hash_scheme(uint64_t hash, const dfqi_scheme *s)
         hash = dfqi_hash(hash, site->name, strlen(site->name));
         hash = dfqi_hash(hash, &site->kind, sizeof site->kind);
         hash = dfqi_hash(hash, &site->bits, sizeof site->bits);
+        if (site->group) hash = dfqi_hash(hash, &site->group, sizeof site->group);
         hash = dfqi_hash(hash, &site->qmin, sizeof site->qmin);
         hash = dfqi_hash(hash, &site->qmax, sizeof site->qmax);
         hash = hash_floats(hash, site->scale);

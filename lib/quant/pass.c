@@ -85,8 +85,9 @@ static dfqi_id quantize_operand(dfqi_quant_pass *p, dfqi_graph *g, dfqi_op_kind 
     if (dfqi_site_is_weight(site)) return quantize_weight(p, g, site, i, value, codes);
     if (dfqi_site_is_runtime(site) && codes)
         return dfqi_fq_row_codes(g, value, site->bits, site->qmin < 0,
-                                 site->kind == DFQI_SITE_COLUMN);
+                                 site->kind == DFQI_SITE_COLUMN, site->group);
     if (site->range) return quantize_range(p, g, site, i, value);
+    if (site->group > 0) return dfqi_fq_row_groups(g, value, site->bits, site->group);
     if (site->kind == DFQI_SITE_ROW) return dfqi_fq_row(g, value, site->bits, site->qmin < 0);
     if (site->kind == DFQI_SITE_COLUMN) return dfqi_fq_column(g, value, site->bits, site->qmin < 0);
     p->scale[i] =

@@ -147,6 +147,7 @@ dfq_status dfqi_model_get_quantizer(const dfqi_model *m, int32_t i, dfqi_quantiz
     q->qmin = site->qmin;
     q->qmax = site->qmax;
     dfq_status status = give_scales(m, site, q);
+    q->group = site->group;
     q->error = site->error;
     if (status == DFQ_OK)
         *out = q;

@@ -34,6 +34,10 @@ static dfq_status split(const dfqi_quantizer *q, const dfq_tensor *x, work *w)
                          dfqi_shape_text(x->rank, x->dims, text, sizeof text), columns ? "N," : "");
     *w = (work){.q = q, .k = dfqi_kernels_get(q->ctx), .x = dfqi_tensor_f32(x), .count = count};
     w->cols = x->dims[x->rank - 1];
+    if (q->group > 0 && w->cols % q->group != 0)
+        return dfqi_fail(q->ctx, DFQ_E_SHAPE, "the tensor is %s, must have groups of %lld channels",
+                         dfqi_shape_text(x->rank, x->dims, text, sizeof text), (long long)q->group);
+    if (q->group > 0) w->cols = q->group; /* a group of a row is a row */
     w->rows = columns ? x->dims[x->rank - 2] : (CHUNK + w->cols - 1) / w->cols;
     w->parts = (count + w->rows * w->cols - 1) / (w->rows * w->cols);
     return DFQ_OK;

@@ -158,6 +158,13 @@ static void set_runtime(dfqi_site *site, dfqi_op_kind op, int32_t slot)
     dfqi_site_set_codes(site, keys || values);
 }
 
+/* Channels of a row of so many that share a scale; 0: all. */
+static int64_t group_of(const dfqi_scheme *s, int64_t channels)
+{
+    const int64_t group = s->grids.act_group;
+    return group > 0 && group < channels && channels % group == 0 ? group : 0;
+}
+
 static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
                          dfqi_id value, void *user)
 {
@@ -179,6 +186,7 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
     int runtime = s->grids.act_scale == DFQI_ACT_SCALE_ROW;
     if (!weight && runtime) {
         set_runtime(site, op, slot);
+        site->group = op == DFQI_OP_LINEAR ? group_of(s, dfqi_value_last(v)) : 0;
         return value;
     }
     int softmax = op == DFQI_OP_MATMUL_NN && slot == 0;
@@ -314,6 +322,31 @@ dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_wid
     return outline(net, mode, widths, (dfqi_grids){.act_scale = act_scale}, out);
 }
 
+/* Groups are for rows. Kernels have codes of a group in whole vectors. */
+static dfq_status check_group(dfq_context *ctx, const dfqi_grids *grids)
+{
+    enum { STEP = 16, MOST = 4096 };
+    const int32_t group = grids->act_group;
+    if (group != 0 && grids->act_scale != DFQI_ACT_SCALE_ROW)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "act_group is %d with scales of tensors; set it to 0",
+                         group);
+    if (group >= 0 && group <= MOST && group % STEP == 0) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID, "act_group is %d, must be 0 or a multiple of %d up to %d",
+                     group, STEP, MOST);
+}
+
+/* A group that no row is made of would change nothing. */
+static dfq_status need_group(const dfqi_network *net, const dfqi_scheme *s)
+{
+    for (int32_t i = 0; i < s->n_sites; i++)
+        if (s->sites[i].group > 0) return DFQ_OK;
+    return dfqi_fail(
+        net->ctx, DFQ_E_INVALID,
+        "act_group is %d, and no linear layer of %s has inputs of several such groups; "
+        "set it to 0 or to a part of their channels",
+        s->grids.act_group, net->arch.name);
+}
+
 /* The mode's own grids in place of AUTO, where there is a choice. */
 static dfq_status choose_grids(const dfqi_network *net, dfqi_mode mode, dfqi_grids *grids)
 {
@@ -359,5 +392,9 @@ dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode, dfqi_wi
     DFQI_TRY(check_width(ctx, "activations", widths.act));
     DFQI_TRY(check_width(ctx, "weights of the first and last layer", widths.first_last));
     DFQI_TRY(choose_grids(net, mode, &grids));
-    return outline(net, mode, widths, grids, out);
+    DFQI_TRY(check_group(ctx, &grids));
+    DFQI_TRY(outline(net, mode, widths, grids, out));
+    if (grids.act_group == 0 || need_group(net, out) == DFQ_OK) return DFQ_OK;
+    dfqi_scheme_fini(out);
+    return DFQ_E_INVALID;
 }

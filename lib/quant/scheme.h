@@ -48,6 +48,9 @@ typedef struct dfqi_grids {
     dfqi_weight_grid_kind weight_grid;
     dfqi_act_grid_kind act_grid;
     dfqi_act_scale act_scale;
+    /* scales of rows: channels of a linear layer's input that share one, where they are a share of
+     * its row; 0: all channels of a row */
+    int32_t act_group;
     /* seed by which the network's stream is rotated (nn/rotate.h), so that the inputs of linear
      * layers have one scale; 0: it is not */
     uint64_t rotation;
@@ -82,6 +85,7 @@ typedef struct dfqi_site {
     dfq_tensor
         *range;    /* UNIFORM from smallest to largest: [3], state of dfqi_track_range; else NULL */
     int64_t heads; /* operands with heads: those of one window; else 0 */
+    int64_t group; /* ROW: channels that share a scale; 0: all of a row */
     int32_t input; /* WEIGHT: site whose per-channel scales multiply the columns, or -1 */
     double error;  /* relative squared error on the calibration images; <0: not measured */
 } dfqi_site;

@@ -32,7 +32,7 @@ static dfqi_id conv(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b, int64_t grou
 }
 
 /* Each line is one mistake. */
-enum { N_MISTAKES = 67, N_IMAGE_MISTAKES = 38 };
+enum { N_MISTAKES = 68, N_IMAGE_MISTAKES = 38 };
 
 static dfqi_id mistake(dfqi_graph *g, int i)
 {
@@ -169,6 +169,8 @@ static dfqi_id mistake(dfqi_graph *g, int i)
         return dfqi_fq_row(g, BARE, 4, 1);
     case 65:
         return dfqi_fq_column(g, X(6), 4, 1);
+    case 66:
+        return dfqi_fq_row_groups(g, X(5, 6), 4, 4);
     default:
         return conv(g, X(40, 40, 3), W(5, 3, 17, 1), DFQI_NONE, 1);
     }

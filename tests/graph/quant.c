@@ -171,7 +171,8 @@ static double line_surrogate(const line *l, double moved, int64_t at)
 static void check_row(const rig *r, dfqi_id out, const float *seed, const dfqi_attr *a)
 {
     const dfqi_value *v = dfqi_graph_value(r->g, out);
-    int64_t cols = dfqi_value_last(v), rows = v->dims[v->rank - 2], count = dfqi_value_count(v);
+    int64_t cols = a->i[4] > 0 ? a->i[4] : dfqi_value_last(v); /* a group of a row is a row */
+    int64_t rows = v->dims[v->rank - 2], count = dfqi_value_count(v);
     const float *y = dfqi_exec_data(r->e, out), *dx = dfqi_exec_data(r->e, r->dwrt[0]);
     int64_t n = a->i[2] ? rows : cols, step = a->i[2] ? cols : 1;
     for (int64_t i = 0; i < count; i++) {

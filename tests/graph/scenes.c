@@ -486,6 +486,11 @@ static dfqi_id fq_row_signed(rig *r)
     return dfqi_fq_row(r->g, WRT(1, 3, 2, 5, 6), 3, 1);
 }
 
+static dfqi_id fq_row_groups(rig *r)
+{
+    return dfqi_fq_row_groups(r->g, WRT(1, 3, 2, 5, 9), 3, 3);
+}
+
 static dfqi_id fq_column(rig *r)
 {
     return dfqi_fq_column(r->g, WRT(1, 3, 2, 5, 6), 3, 1);
@@ -508,6 +513,7 @@ const scene dfqt_surrogate[] = {
     {"fq_log", DFQI_OP_FQ_LOG, 1, fq_log},
     {"fq_row", DFQI_OP_FQ_ROW, 1, fq_row},
     {"fq_row, signed", DFQI_OP_FQ_ROW, 1, fq_row_signed},
+    {"fq_row, groups", DFQI_OP_FQ_ROW, 1, fq_row_groups},
     {"fq_column", DFQI_OP_FQ_ROW, 1, fq_column},
     {"fq_column, unsigned", DFQI_OP_FQ_ROW, 1, fq_column_unsigned},
     {"fq_weight", DFQI_OP_FQ_WEIGHT, 1, fq_weight},

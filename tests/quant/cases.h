@@ -26,6 +26,7 @@ TCase *dfqt_rounding_case(void);
 TCase *dfqt_contents_case(void);
 TCase *dfqt_estimate_case(void);
 TCase *dfqt_row_case(void);
+TCase *dfqt_row_groups_case(void);
 
 enum { DFQT_IMAGES = 6, DFQT_IMAGE = 3 * 16 * 16, DFQT_CLASSES = 5 };
 
@@ -33,6 +34,8 @@ dfq_context *dfqt_context(int32_t threads);
 /* A random transformer (16 pixels, patches of 4, width 24, 2 blocks, 3 heads) as a float model, and
  * DFQT_IMAGES random images. */
 dfq_status dfqt_teacher(dfq_context *ctx, dfqi_model **out);
+/* The same with so many channels between its linear layers of an MLP, in place of 40. */
+dfq_status dfqt_teacher_with(dfq_context *ctx, int64_t hidden, dfqi_model **out);
 void dfqt_images(float *x);
 /* Its student, calibrated on the images. */
 dfq_status dfqt_quantize(const dfqi_model *teacher, dfqi_mode mode, int32_t weight_bits,

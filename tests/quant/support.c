@@ -32,7 +32,12 @@ static void fill(const dfqi_network *net)
 
 dfq_status dfqt_teacher(dfq_context *ctx, dfqi_model **out)
 {
-    dfqi_arch a = dfqt_small_vit(DFQT_CLASSES, 40);
+    return dfqt_teacher_with(ctx, 40, out);
+}
+
+dfq_status dfqt_teacher_with(dfq_context *ctx, int64_t hidden, dfqi_model **out)
+{
+    dfqi_arch a = dfqt_small_vit(DFQT_CLASSES, hidden);
     dfqi_network net;
     DFQI_TRY(dfqi_network_new(ctx, &a, &net));
     fill(&net);
