@@ -46,6 +46,11 @@ static bool moves_codes(const dfqi_node *n)
     return n->op == DFQI_OP_MAX_POOL || n->op == DFQI_OP_SUBSAMPLE_PAD;
 }
 
+int64_t dfqi_rt_group_of(const dfqi_node *quantizer)
+{
+    return quantizer->op == DFQI_OP_FQ_ROW ? quantizer->attr.i[4] : 0;
+}
+
 bool dfqi_rt_is_quantizer(const dfqi_graph *g, const dfqi_node *n)
 {
     return is_row_quantizer(n) || is_static_quantizer(g, n);
@@ -200,6 +205,11 @@ void dfqi_rt_quantize_add(dfqi_rt_builder *b, const dfqi_node *n)
                                               : run_gelu;
     s->bits = (int32_t)n->attr.i[0];
     s->scratch = (size_t)s->cols * sizeof(float);
+    s->group = dfqi_rt_group_of(n);
+    if (s->group > 0) {
+        s->run = dfqi_rt_run_group_codes;
+        s->scratch = dfqi_rt_groups_scratch(s->cols);
+    }
     s->n_in = from->n_in;
     const bool image = quantizes_image(b, n);
     if (image) {
@@ -212,9 +222,10 @@ void dfqi_rt_quantize_add(dfqi_rt_builder *b, const dfqi_node *n)
     s->macs = (double)dfqi_value_count(x);
     if (n->op == DFQI_OP_FQ) return;
     s->n_out = 3;
+    const int64_t groups = s->group > 0 ? s->cols / s->group : 1;
     for (int32_t i = 1; i < 3; i++)
-        s->out[i] = codes[i] =
-            dfqi_rt_value_new(b, DFQI_RT_SLICE, (size_t)(s->units * s->rows) * sizeof(float));
+        s->out[i] = codes[i] = dfqi_rt_value_new(
+            b, DFQI_RT_SLICE, (size_t)(s->units * s->rows * groups) * sizeof(float));
 }
 
 /* -- ops on codes of one static grid ----------------------------------------------------------- */

@@ -55,7 +55,13 @@ static bool match_base(const dfqi_rt_builder *b, const dfqi_node *n, chain *c)
     return true;
 }
 
-static bool match(const dfqi_rt_builder *b, const dfqi_node *n, chain *c)
+/* Groups of channels are added up in the result: nothing else is done on the way. */
+static bool has_groups(const dfqi_rt_builder *b, const chain *c)
+{
+    return dfqi_rt_group_of(dfqi_rt_quantizer_of(b, c->base->in[0])) > 0;
+}
+
+static bool match_chain(const dfqi_rt_builder *b, const dfqi_node *n, chain *c)
 {
     *c = (chain){.added = DFQI_NONE};
     if (n->op == DFQI_OP_FQ) {
@@ -75,6 +81,11 @@ static bool match(const dfqi_rt_builder *b, const dfqi_node *n, chain *c)
         if (sole(b, n->in[i]) && match_base(b, sole(b, n->in[i]), c)) return true;
     }
     return false;
+}
+
+static bool match(const dfqi_rt_builder *b, const dfqi_node *n, chain *c)
+{
+    return match_chain(b, n, c) && (c->base == n || !has_groups(b, c));
 }
 
 bool dfqi_rt_product_mark(dfqi_rt_builder *b, const dfqi_node *n)
@@ -231,6 +242,7 @@ static void set_operand(dfqi_rt_builder *b, const chain *c, dfqi_rt_step *s)
     const dfqi_node *q = dfqi_rt_quantizer_of(b, id);
     for (int32_t i = 0; i < 3; i++) s->in[Q + i] = b->codes_of[id][i];
     s->cols = dfqi_value_last(dfqi_graph_value(b->g, id));
+    s->group = dfqi_rt_group_of(q);
     if (q->op != DFQI_OP_FQ) return;
     /* scales of channels are in the weights, zero points in their sums (int_kernel.h) */
     const bool one = dfqi_value_count(dfqi_graph_value(b->g, q->in[1])) == 1;
@@ -274,7 +286,8 @@ void dfqi_rt_product_add(dfqi_rt_builder *b, const dfqi_node *n)
     set_operand(b, &c, s);
     if (c.base->op == DFQI_OP_LINEAR) {
         dfqi_rt_rows_of(dfqi_graph_value(b->g, c.base->in[0]), s);
-        s->run = run_linear;
+        s->run = s->group > 0 ? dfqi_rt_run_product_groups : run_linear;
+        if (s->group > 0) s->scratch = dfqi_rt_product_groups_scratch(s->cols / s->group);
     } else {
         dfqi_conv_node(b->g, c.base, &s->shape, &groups);
         s->depthwise = groups != 1;

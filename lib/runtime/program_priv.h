@@ -69,7 +69,8 @@ typedef struct dfqi_rt_step {
     int32_t integer;   /* 1: codes of them */
     /* integer steps; rows of a unit, values of a row */
     int64_t rows, cols;
-    int32_t bits; /* of the codes of rows that it makes */
+    int64_t group; /* channels of a row that share a scale; 0: all */
+    int32_t bits;  /* of the codes of rows that it makes */
     /* the one static grid of its operand, of what is added (scale 0: floats), and of the result
      * (grid.scale NULL: floats); zero points of operands are less qmin */
     float scale, added_scale, grid_scale, grid_zero_point;
@@ -206,6 +207,8 @@ void dfqi_rt_dequantize_add(dfqi_rt_builder *b, const dfqi_node *n);
 
 /* Does the node make unsigned codes of rows, or of a static grid, that fit in a byte? */
 bool dfqi_rt_is_quantizer(const dfqi_graph *g, const dfqi_node *n);
+/* Channels of a row that share a scale of it; 0: all. */
+int64_t dfqi_rt_group_of(const dfqi_node *quantizer);
 /* The quantizer of the codes that `id` can have; NULL: it cannot have any. */
 const dfqi_node *dfqi_rt_quantizer_of(const dfqi_rt_builder *b, dfqi_id id);
 /* The same if it has one static grid for all values, and that grid. */
@@ -230,6 +233,14 @@ bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *base,
 int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *base, const dfqi_node *norm,
                           const dfqi_node *quantizer, dfqi_rt_step *s);
 DFQI_CHECKED dfq_status dfqi_rt_weight_compute(const dfqi_rt_builder *b, const dfqi_rt_weight *w);
+
+/* Codes of rows with a scale for each group, and products of them; bytes of scratch. */
+size_t dfqi_rt_groups_scratch(int64_t cols);
+void dfqi_rt_run_group_codes(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
+                             int64_t count);
+size_t dfqi_rt_product_groups_scratch(int64_t groups);
+void dfqi_rt_run_product_groups(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
+                                int64_t count);
 
 /* Queries [first, first + count) of one head on codes. */
 size_t dfqi_rt_attention_codes_scratch(const dfqi_rt_attention *a);

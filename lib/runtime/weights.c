@@ -1,5 +1,6 @@
 /* Weights of integer steps: codes packed for the kernels, scales, sums of codes, and biases. */
 #include <math.h>
+#include <string.h>
 
 #include "graph/ops.h"
 #include "kernel/codes.h"
@@ -125,15 +126,16 @@ int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *base, const dfqi_
     const int64_t rows = dfqi_graph_value(b->g, w->from.w)->dims[0];
     const int64_t cols = count_of(b, w->from.w) / rows;
     w->bits = bits_of(b, &w->from);
-    const int64_t bytes = base->op == DFQI_OP_LINEAR ? dfqi_int_packed_bytes(rows, 1, cols, w->bits)
-                          : s->depthwise
-                              ? dfqi_int_depthwise_bytes(&s->shape)
-                              : dfqi_int_packed_bytes(rows, dfqi_int_conv_spans(&s->shape),
-                                                      dfqi_int_conv_span(&s->shape), w->bits);
+    const int64_t group = dfqi_rt_group_of(quantizer), groups = group > 0 ? cols / group : 1;
+    const int64_t bytes =
+        base->op == DFQI_OP_LINEAR ? groups * dfqi_int_packed_bytes(rows, 1, cols / groups, w->bits)
+        : s->depthwise             ? dfqi_int_depthwise_bytes(&s->shape)
+                                   : dfqi_int_packed_bytes(rows, dfqi_int_conv_spans(&s->shape),
+                                                           dfqi_int_conv_span(&s->shape), w->bits);
     s->matrix.n = rows;
     w->codes = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)bytes);
     w->scale = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)rows * sizeof(float));
-    w->sum = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)rows * sizeof(int32_t));
+    w->sum = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)(rows * groups) * sizeof(int32_t));
     if (!norm) return w->bias = dfqi_rt_value_of(b, base->in[3], true);
     return w->bias = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)rows * sizeof(float));
 }
@@ -184,6 +186,30 @@ static void add_zero_points(const dfqi_rt_builder *b, const dfqi_rt_weight *w, i
     }
 }
 
+/* The weights of each group of channels, one matrix behind the other; the step's is the first. */
+static dfq_status pack_groups(const dfqi_rt_builder *b, const dfqi_rt_weight *w, int64_t cols,
+                              const int8_t *codes, const float *scale)
+{
+    dfq_context *ctx = b->p->ctx;
+    const int64_t rows = w->step->matrix.n, group = w->step->group;
+    uint8_t *packed = place_of(b, w->codes);
+    int32_t *sum = place_of(b, w->sum);
+    dfqi_int_matrix m;
+    dfq_status status = DFQ_OK;
+    int8_t *part = dfqi_alloc(ctx, (size_t)(rows * group));
+    if (!part) return DFQ_E_NOMEM;
+    for (int64_t i = 0; i < cols / group && status == DFQ_OK; i++) {
+        for (int64_t r = 0; r < rows; r++)
+            memcpy(part + r * group, codes + r * cols + i * group, (size_t)group);
+        status = dfqi_int_pack(ctx, w->base->name, rows, group, w->bits, part, scale, packed,
+                               sum + i * rows, &m);
+        if (i == 0) w->step->matrix = m;
+        packed += dfqi_int_packed_bytes(rows, 1, group, w->bits);
+    }
+    dfqi_free(ctx, part);
+    return status;
+}
+
 static dfq_status pack(const dfqi_rt_builder *b, const dfqi_rt_weight *w, int64_t cols,
                        const int8_t *codes, const float *scale)
 {
@@ -192,6 +218,7 @@ static dfq_status pack(const dfqi_rt_builder *b, const dfqi_rt_weight *w, int64_
     const int64_t rows = s->matrix.n;
     uint8_t *packed = place_of(b, w->codes);
     int32_t *sum = place_of(b, w->sum);
+    if (s->group > 0) return pack_groups(b, w, cols, codes, scale);
     if (w->base->op == DFQI_OP_LINEAR)
         return dfqi_int_pack(ctx, w->base->name, rows, cols, w->bits, codes, scale, packed, sum,
                              &s->matrix);
