@@ -45,8 +45,8 @@ def dequantize(tensors, meta, name):
 
 def main(path, out=None):
     meta, tensors = read_safetensors(path)
-    if meta.get("dfq.format") not in ("2", "3"):
-        sys.exit(f"{path}: dfq.format is {meta.get('dfq.format')}, must be 2 or 3")
+    if meta.get("dfq.format") not in ("2", "3", "4"):
+        sys.exit(f"{path}: dfq.format is {meta.get('dfq.format')}, must be 2, 3 or 4")
     names = [name.removesuffix(".codes") for name in tensors if name.endswith(".codes")]
     weights = {name: dequantize(tensors, meta, name) for name in names}
     for name, w in weights.items():

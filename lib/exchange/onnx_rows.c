@@ -101,10 +101,31 @@ dfqi_onnx_grid *dfqi_onnx_row_codes(dfqi_onnx *e, dfqi_ref x)
     return whole_numbers(e, x, &r, QMAX, false);
 }
 
-/* attr i: bits, 1: symmetric, 1: columns */
+/* Rows of which each group of channels has a grid: real values, since a product of codes would be
+ * one for each group. */
+static dfqi_ref group_values(dfqi_onnx *e, const dfqi_node *n)
+{
+    const dfqi_value *v = dfqi_onnx_shape(e, n, 0);
+    const int64_t group = n->attr.i[4];
+    const float qmax = (float)((1 << n->attr.i[0]) - 1);
+    int64_t whole[DFQI_RANK_MAX] = {0}, cut[DFQI_RANK_MAX + 1] = {0}; /* 0: the extent of x */
+    whole[v->rank - 1] = dfqi_value_last(v);
+    cut[v->rank - 1] = dfqi_value_last(v) / group;
+    cut[v->rank] = group;
+    dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME);
+    x = dfqi_onnx_reshape(e, x, v->rank + 1, cut);
+    const row_grid r = asymmetric(e, x, -1, qmax);
+    return dfqi_onnx_reshape(e, real_values(e, x, &r, qmax, 1.0f), v->rank, whole);
+}
+
+/* attr i: bits, 1: symmetric, 1: columns, 4: channels of a group */
 void dfqi_emit_fq_row(dfqi_onnx *e, const dfqi_node *n)
 {
     const int64_t *a = n->attr.i;
+    if (a[4] > 0) {
+        dfqi_onnx_out(e, n, 0, group_values(e, n), DFQI_LAYOUT_SAME);
+        return;
+    }
     dfqi_layout layout = dfqi_onnx_grid_layout(e, n);
     dfqi_ref x = dfqi_onnx_in(e, n, 0, layout);
     const dfqi_node *maker = dfqi_onnx_maker(e, n, 0), *reader = dfqi_onnx_reader(e, n);

@@ -115,6 +115,10 @@ def test_rows_w4a4(s):
     s.agree(s.quantize(s.embedded(), '-b', 'w4a4', '--no-images'), s.figures, MEDIAN)
 
 
+def test_groups_of_rows(s):
+    s.agree(s.quantize(s.embedded(), '-b', 'w4a4', '--act-group', '16', '--no-images'), s.figures, MEDIAN)
+
+
 def test_rows_of_zeros(s):
     """Keys and values that are 0 for every image have a scale all the same."""
     weights = tiny.tensors(random.Random(7))
