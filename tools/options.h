@@ -33,6 +33,7 @@ enum option_id {
     OPT_ACT_GRID,
     OPT_ROTATE,
     OPT_ACT_SCALE,
+    OPT_ACT_GROUP,
     OPT_ROUNDING,
     OPT_METHOD,
     OPT_GENERATOR,
@@ -142,6 +143,7 @@ struct options {
     int32_t weight_grid, act_grid; /* DFQ_WEIGHT_GRID_*, DFQ_ACT_GRID_* */
     int32_t rotate;                /* DFQ_ROTATE_* */
     int32_t act_scale;             /* DFQ_ACT_SCALE_* */
+    int64_t act_group;             /* 0: none */
     int32_t rounding;              /* DFQ_ROUNDING_* */
     double lr, gamma, crossing_target;
     double fps, energy, area; /* limits; NaN: none */

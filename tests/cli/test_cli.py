@@ -90,7 +90,7 @@ class Usage(Part):
             assert verb in text
             one = self.works(verb, "--help").out
             assert one.startswith(f"dfq {verb}: ") and "Example: dfq " + verb in one
-            assert len(one.splitlines()) < 70 and max(map(len, one.splitlines())) <= 80, one
+            assert len(one.splitlines()) < 80 and max(map(len, one.splitlines())) <= 80, one
             assert not re.search(r"\n {27}(?! )", one), one  # no text begins beside its column
             assert one == self.works("help", verb).out == self.works(verb, "-h").out
         assert "130 interrupted" in text and max(map(len, text.splitlines())) <= 80, text
@@ -688,6 +688,7 @@ class Results(Part):
                        "--no-images", "--json", "--report", "r.html", "--data", "pictures")
         j = json.loads(r.out)
         assert j["act_scale"] == "row" and j["first_last_bits"] == 8 and j["images"] == 128, j
+        assert j["act_group"] == 0, j
         first = self.read("q")
         self.works("quantize", "tiny.safetensors", "-o", "q", "-f", "--bits", "w4a4",
                    "--no-images", "-t", "1")
@@ -695,6 +696,10 @@ class Results(Part):
         self.works("quantize", "tiny.safetensors", "-o", "q", "-f", "--bits", "w4a4",
                    "--no-images", "--seed", "1", "-n", "16")
         assert self.read("q") != first
+        self.works("quantize", "tiny.safetensors", "-o", "q", "-f", "--bits", "w4a4",
+                   "--no-images", "--act-group", "16")
+        assert self.read("q") != first
+        assert json.loads(self.works("info", "q", "--json").out)["act_group"] == 16
         page = self.read("r.html")
         assert b"none; weights rounded on 128 of dead leaves" in page
         assert re.search(r", report [\d.]+ s\) and ", r.err), r.err
@@ -1399,6 +1404,12 @@ class Cnn(Part):
         self.fails(INPUT, "cannot be rotated: it is a convolutional network", "quantize",
                    "cnn.safetensors", "-o", "q", "--bits", "w4a4", "--rotate", "on")
         refuse("--rotate is \"x\", must be auto, off or on", "--rotate", "x")
+        refuse("--act-group is for scales of rows", "--act-group", "16", "--mode", "parity",
+               model="tiny.safetensors")
+        refuse("act_group is 24, must be 0 or a multiple of 16", "--act-group", "24", "--no-images",
+               model="tiny.safetensors")
+        refuse("no linear layer of vit_test has inputs of several such groups", "--act-group", "4096",
+               "--no-images", model="tiny.safetensors")
         refuse("--weight-grid is not for --method ait", "--mode", "parity", "--weight-grid", "lsq")
         refuse("--weight-grid and --act-grid are for --mode parity", "--act-grid", "minmax",
                model="tiny.safetensors")
