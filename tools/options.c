@@ -118,8 +118,7 @@ static int check_quantize(const struct options *o)
     if (o->mode == DFQ_MODE_PARITY && o->act_scale == DFQ_ACT_SCALE_ROW)
         return option_wrong(
             o, "--act-scale row is for mode improved; parity has the published scales of tensors");
-    if (o->act_group > 0 &&
-        (o->mode == DFQ_MODE_PARITY || o->act_scale == DFQ_ACT_SCALE_TENSOR))
+    if (o->act_group > 0 && (o->mode == DFQ_MODE_PARITY || o->act_scale == DFQ_ACT_SCALE_TENSOR))
         return option_wrong(o, "--act-group is for scales of rows: leave it out, or --mode parity "
                                "and --act-scale tensor");
     if (o->mode == DFQ_MODE_PARITY && option_given(o, OPT_ROUNDING))

@@ -235,8 +235,8 @@ dfqi_id dfqi_fq_row_groups(dfqi_graph *g, dfqi_id x, int64_t bits, int64_t group
 /* x[B,..,N,C], each of the C columns over its N values. */
 dfqi_id dfqi_fq_column(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed);
 /* The codes of dfqi_fq_row or dfqi_fq_row_groups (of dfqi_fq_column if `columns`) less their zero
- * points; output 1 has the scales. Products of such operands take the scales behind their sums, which are exact below
- * 2^24. For graphs without gradients. */
+ * points; output 1 has the scales. Products of such operands take the scales behind their sums,
+ * which are exact below 2^24. For graphs without gradients. */
 dfqi_id dfqi_fq_row_codes(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed, int columns,
                           int64_t group);
 /* The same of dfqi_fq_weight without column factors. */

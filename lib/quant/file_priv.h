@@ -31,8 +31,8 @@
  * docs/FORMAT.md is the page for those who read it from outside.
  *
  * Format 3 is format 2 with dfq.act_scale, format 4 is format 3 with dfq.act_group; a network is
- * written in the lowest that holds it, so that older libraries read what they can. Format 1 has no "dfq.format" and named the tensors .step and .zero; it is
- * refused. */
+ * written in the lowest that holds it, so that older libraries read what they can. Format 1 has no
+ * "dfq.format" and named the tensors .step and .zero; it is refused. */
 #ifndef DFQI_QUANT_FILE_PRIV_H
 #define DFQI_QUANT_FILE_PRIV_H
 
