@@ -149,10 +149,11 @@ static int run(struct session *s, const struct options *full, const dfq_graph *n
                const dfq_graph_info *info, struct job *job)
 {
     dfq_synthesizer *g;
-    double seconds, bytes, base = session_peak();
+    double seconds, bytes;
     char a[TEXT_SHORT], b[TEXT_SHORT];
     int code = synthesis_open(s, full, net, job, &g);
     if (code) return code;
+    const double base = session_peak(); /* of the network, and of the job's graphs */
     code = synthesis_measure(s, g, &seconds, &bytes);
     if (!code) {
         bytes = base + bytes > session_peak() ? base + bytes : session_peak();

@@ -119,6 +119,7 @@ int quantize_plan(struct quantize *q)
     } else {
         code = recipe_check_images(s, &q->full, q->net);
         if (!code) code = synthesis_open(s, &q->full, q->net, &q->job, &q->synthesizer);
+        base = session_peak(); /* with the job's graphs */
         if (!code)
             code = synthesis_measure(s, q->synthesizer, &q->plan.seconds[PLAN_SYNTH], &bytes);
     }

@@ -140,7 +140,8 @@ typedef struct dfq_synthesizer_options {
 typedef struct dfq_synthesizer_cost {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t reserved;     /**< 0 */
-    int64_t bytes;        /**< memory at the peak, without the network's weights */
+    int64_t bytes;        /**< memory at the peak of the job, of saving its images, and of the
+                               similarity of heads of 32 of them, without the network's weights */
     int64_t macs;         /**< multiply-accumulates of one iteration of one batch */
     double seconds;       /**< of one iteration of one batch; NaN: not measured yet */
     double seconds_left;  /**< to the end of the job; NaN: unknown */

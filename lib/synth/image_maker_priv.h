@@ -21,6 +21,8 @@ typedef struct dfqi_image_maker {
     /* Allocates what else steps need, when s->floats is there; `stop` frees it. */
     DFQI_CHECKED dfq_status (*start)(dfqi_synth *s);
     void (*stop)(dfqi_synth *s);
+    /* Frees what only further batches need, when there are none. NULL: nothing. */
+    void (*finish)(dfqi_synth *s);
     /* One iteration; after the last one of a batch dfqi_synth_finish_batch. */
     DFQI_CHECKED dfq_status (*step)(dfqi_synth *s);
     /* The work of an iteration, to be timed: nothing of the job changes. NULL: it takes no time. */

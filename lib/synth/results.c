@@ -151,13 +151,33 @@ static dfq_status probe_seconds(dfqi_synth *s)
     return DFQ_OK;
 }
 
+/* What saving the images takes, or the similarity of heads of some, drawn again and read. */
+static dfq_status later_bytes(const dfqi_synth *s, double *out)
+{
+    enum { JUDGED = 32 };
+    const int64_t n = s->o.images < JUDGED ? s->o.images : JUDGED;
+    double judged = 0, saved, files;
+    if (dfqi_arch_blocks(&s->model->net.arch) > 0) {
+        DFQI_TRY(dfqi_head_similarity_cost(s->model, n, &judged));
+        judged += (double)sizeof(float) *
+                  (2 * (double)n * (double)s->pixels + (double)dfqi_draw_scratch(s));
+    }
+    dfqi_imageset_save_cost(s->model, s->o.images, &saved, &files);
+    *out = judged > saved ? judged : saved;
+    return DFQ_OK;
+}
+
 dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth_cost *out)
 {
     dfqi_synth_cost c;
+    double later;
     double left = (double)(dfqi_synth_units(s) - dfqi_synth_done(s));
     double images = s->finished.file ? 0 : (double)s->o.images * (double)s->pixels;
     bool works = s->maker->pass != NULL;
     DFQI_TRY(s->maker->cost(s, &c.bytes, &c.macs));
+    DFQI_TRY(later_bytes(s, &later));
+    if (!s->maker->finish) c.bytes += later; /* the maker's memory is still there */
+    if (c.bytes < later) c.bytes = later;
     c.bytes += sizeof(float) * (images + (double)dfqi_synth_block(s) +
                                 (double)dfqi_synth_units(s) * DFQI_SYNTH_LOSSES);
     if (probe && s->timed == 0 && works && s->at < s->n_batches) DFQI_TRY(probe_seconds(s));

@@ -144,3 +144,28 @@ out:
     dfqi_free(ctx, floats);
     return status;
 }
+
+dfq_status dfqi_head_similarity_cost(const dfqi_model *m, int64_t n, double *bytes)
+{
+    dfq_context *ctx = m->ctx;
+    const dfqi_arch *a = &m->net.arch;
+    const int64_t depth = dfqi_arch_blocks(a), chunk = n < CHUNK ? n : CHUNK;
+    dfqi_graph *g = NULL;
+    dfqi_id x;
+    size_t run;
+    dfqi_taps taps = {0};
+    dfq_status status = DFQ_E_NOMEM;
+    dfqi_attention *blocks = dfqi_calloc(ctx, (size_t)depth, sizeof *blocks);
+    taps.raw = dfqi_calloc(ctx, (size_t)depth, sizeof *taps.raw);
+    if (!blocks || !taps.raw) goto out;
+    DFQI_GOTO(dfqi_model_graph(m, chunk, &g, &x, &taps), out);
+    DFQI_GOTO(dfqi_exec_estimate(g, &run), out);
+    *bytes = (double)run +
+             (double)sizeof(double) * (double)ctx->threads * (double)list_blocks(a, blocks) +
+             (double)sizeof(float) * (double)(chunk * a->channels * a->image * a->image);
+out:
+    dfqi_graph_free(g);
+    dfqi_free(ctx, taps.raw);
+    dfqi_free(ctx, blocks);
+    return status;
+}

@@ -9,5 +9,7 @@
  * images: [n][3][S][S] normalised, n >= 1. A network with one head has similarity 1. */
 DFQI_CHECKED dfq_status dfqi_head_similarity(const dfqi_model *m, const float *images, int64_t n,
                                              dfq_tensor **out);
+/* Memory of that at its peak, in bytes. */
+DFQI_CHECKED dfq_status dfqi_head_similarity_cost(const dfqi_model *m, int64_t n, double *bytes);
 
 #endif

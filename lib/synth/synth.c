@@ -188,6 +188,7 @@ dfq_status dfqi_synth_step(dfqi_synth *s, int32_t *out_finished)
     DFQI_TRY(dfqi_synth_start(s));
     if (s->at < s->n_batches) DFQI_TRY(s->maker->step(s));
     *out_finished = s->at == s->n_batches;
+    if (*out_finished && s->maker->finish) s->maker->finish(s);
     return DFQ_OK;
 }
 

@@ -2,7 +2,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "synth/cases.h"
+#include "synth/imageset.h"
 #include "synth/similarity.h"
 #include "synth/synth_priv.h"
 
@@ -277,6 +279,43 @@ START_TEST(test_estimate)
 }
 END_TEST
 
+enum { PNG_ROOM = 100000 }; /* what libpng may take more for a picture of any kind */
+
+/* The whole life of a job takes the memory that was estimated, and little less. */
+START_TEST(test_memory_holds)
+{
+    dfq_context *ctx = dfqt_context(1); /* two threads need not be at their peak together */
+    dfqi_meter meter;
+    dfqi_model *m;
+    dfqi_synth *s;
+    dfqi_synth_cost c;
+    dfq_tensor *x, *y, *before, *after;
+    char folder[64];
+    dfqi_synth_options o = dfqt_options();
+    o.kind = (dfqi_synth_kind)_i;
+    dfqt_folder(folder);
+    ck_assert_int_eq(dfqt_random_model(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_new(m, &o, &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_estimate(s, 0, &c), DFQ_OK);
+    dfqi_meter_begin(ctx, &meter);
+    ck_assert_int_eq(dfqi_synth_run(s), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_images(s, &x, &y), DFQ_OK);
+    ck_assert_int_eq(dfqi_imageset_save(m, x, y, folder, 0), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_similarity(s, 0, &before, &after), DFQ_OK);
+    dfqi_meter_end(ctx);
+    ck_assert_msg((double)meter.peak <= c.bytes && c.bytes <= 1.2 * (double)meter.peak + PNG_ROOM,
+                  "%lld bytes, estimated %.0f", (long long)meter.peak, c.bytes);
+    dfqi_tensor_release(x);
+    dfqi_tensor_release(y);
+    dfqi_tensor_release(before);
+    dfqi_tensor_release(after);
+    dfqi_synth_release(s);
+    dfqi_model_release(m);
+    dfqi_context_release(ctx);
+    dfqt_remove(folder);
+}
+END_TEST
+
 /* Images that are all the same to two equal heads: similarity 1. */
 START_TEST(test_similarity_of_equal_heads)
 {
@@ -318,6 +357,7 @@ TCase *dfqt_job_case(void)
     tcase_add_test(t, test_draws_of_pse);
     tcase_add_test(t, test_cancel_and_go_on);
     tcase_add_loop_test(t, test_estimate, DFQI_SYNTH_ATTENTION, DFQI_SYNTH_PSE + 1);
+    tcase_add_loop_test(t, test_memory_holds, DFQI_SYNTH_ATTENTION, DFQI_SYNTH_PSE + 1);
     tcase_add_test(t, test_similarity_of_equal_heads);
     return t;
 }
