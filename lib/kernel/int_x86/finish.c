@@ -154,6 +154,12 @@ static __attribute__((noinline)) void codes_exact(const finish_columns *c, const
             : codes_of(c, sums, ld, rows, row, 1, ADDED_NOTHING);
 }
 
+void INT_ISA(finish_codes_exact)(const finish_columns *c, int64_t panels, const int32_t *sums,
+                                 int64_t ld, int64_t rows, int64_t row)
+{
+    codes_exact(c, sums, ld, rows, row, (int)panels);
+}
+
 /* What codes of all rows of some panels share; the rows that a group of four vectors has. */
 typedef struct fast_codes {
     vf scale[2], bias[2], far, added;

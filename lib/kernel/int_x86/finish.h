@@ -89,5 +89,8 @@ void INT_ISA(finish)(const finish_columns *c, const int32_t *sums, int64_t ld, i
 /* The same for panels that lie beside each other, c[panels], all of kind FINISH_CODES. */
 void INT_ISA(finish_codes)(const finish_columns *c, int64_t panels, const int32_t *sums, int64_t ld,
                            int64_t rows, int64_t row);
+/* The same by the order of operations of int_kernel.h, always. */
+void INT_ISA(finish_codes_exact)(const finish_columns *c, int64_t panels, const int32_t *sums,
+                                 int64_t ld, int64_t rows, int64_t row);
 
 #endif

@@ -16,6 +16,17 @@ typedef struct tile_floats {
     int64_t zero_point_step, scale_step; /* to the next row */
 } tile_floats;
 
+typedef struct tile_codes tile_codes;
+
+/* What a tile function makes. */
+typedef enum tile_what {
+    TILE_SUMS,
+    TILE_FLOATS,
+    TILE_FLOATS_ADD,
+    TILE_CODES,
+    TILE_CODES_ADD /* codes are added */
+} tile_what;
+
 typedef struct tile {
     const tile_rows *rows;
     const uint8_t *x; /* the first row */
@@ -25,7 +36,9 @@ typedef struct tile {
     int nibbles;
     int32_t *sums; /* [rows][TILE_PANELS * 16] */
     tile_floats floats;
-    int64_t tiles; /* if they become floats: this one and how many below it, together */
+    tile_codes *codes;
+    tile_what what;
+    int64_t tiles; /* of as many rows, one below the other: 1 if it makes sums */
 } tile;
 
 /* To the next tile. */
@@ -46,10 +59,30 @@ static inline int32_t load_group(const uint8_t *x)
 
 #if defined(__AVX512VNNI__)
 #include "kernel/int_x86/tile_vnni512.h"
-#elif defined(__AVXVNNI__)
+#else
+/* Only AVX-512 has registers for it. */
+struct tile_codes {
+    const uint8_t *add, *q;
+};
+
+static tile_codes codes_of(const tile_panels *p, const tile_rows *r)
+{
+    (void)p;
+    (void)r;
+    return (tile_codes){NULL, NULL};
+}
+
+static void advance_codes(tile_codes *c, int64_t rows)
+{
+    (void)c;
+    (void)rows;
+}
+
+#if defined(__AVXVNNI__)
 #include "kernel/int_x86/tile_vnni256.h"
 #else
 #include "kernel/int_x86/tile_avx2.h"
+#endif
 #endif
 
 #define TILE_ARGUMENT tile
@@ -95,20 +128,19 @@ static void finish_panels(const tile_panels *p, const int32_t *sums, int64_t row
         INT_ISA(finish)(&p->columns[k], sums + k * DFQI_INT_PANEL, LD, rows, row);
 }
 
-/* Tiles of as many rows, from row `at` of r on. */
+/* Tiles of as many rows, from row `at` of the output on. */
 static void equal_tiles(tile *t, const tile_panels *p, tile_fn run, int64_t tiles, int64_t rows,
                         int64_t at)
 {
-    t->tiles = t->floats.y ? tiles : 1;
+    const int finished = t->what != TILE_SUMS;
+    t->tiles = finished ? tiles : 1;
     for (int64_t i = 0; i < tiles; i += t->tiles) {
-        const int64_t count = t->tiles * rows;
         run(t);
-        if (t->floats.y)
-            advance(&t->floats, count);
-        else
-            finish_panels(p, t->sums, rows, at + i * rows);
-        t->x += count * t->rows->step;
+        if (!finished) finish_panels(p, t->sums, rows, at + i * rows);
+        t->x += t->tiles * rows * t->rows->step;
     }
+    if (t->floats.y) advance(&t->floats, tiles * rows);
+    if (t->codes->q) advance_codes(t->codes, tiles * rows);
 }
 
 /* Uses tiles of about the same size: some have a row more than the others. */
@@ -119,14 +151,18 @@ void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
     const dfqi_int_matrix *b = p->b;
     int64_t most;
     const tile_fn *tiles = tiles_of(p->n, &most);
+    tile_codes codes = codes_of(p, r);
     tile t = {.rows = r,
               .x = r->x,
               .w = b->codes + p->first / DFQI_INT_PANEL * dfqi_int_panel_bytes(b),
               .panel = dfqi_int_panel_bytes(b),
               .groups = dfqi_int_groups(b->k),
               .nibbles = b->nibbles,
-              .sums = sums};
+              .sums = sums,
+              .codes = &codes};
     if (TILE_MAKES_FLOATS) t.floats = floats_of(p, r, &grids);
+    if (t.floats.y) t.what = t.floats.add ? TILE_FLOATS_ADD : TILE_FLOATS;
+    if (codes.q) t.what = codes.add ? TILE_CODES_ADD : TILE_CODES;
     const int64_t n = (r->n + most - 1) / most, rows = r->n / n, more = r->n % n;
     if (more) equal_tiles(&t, p, tiles[rows], more, rows + 1, r->number);
     if (rows) equal_tiles(&t, p, tiles[rows - 1], n - more, rows, r->number + more * (rows + 1));

@@ -39,6 +39,8 @@ static inline __attribute__((always_inline)) void next_floats(tile_floats *o, in
     FORGET(o->add);
 }
 
+#include "kernel/int_x86/tile_codes512.h"
+
 static inline wide whole_bytes(wide w)
 {
     return w;
@@ -67,8 +69,8 @@ static inline __attribute__((always_inline)) void move_pointers(const uint8_t *x
 
 /* The work of a tile for row p, with one panel (sums a) or two (sums a and b).
  */
-#define BEGIN_1(p) a##p = _mm512_setzero_si512();
-#define BEGIN_2(p) a##p = _mm512_setzero_si512(), b##p = a##p;
+#define BEGIN_1(p) a##p = c.start[0];
+#define BEGIN_2(p) a##p = c.start[0], b##p = c.start[1];
 #define SUMS_1(p)  wide a##p;
 #define SUMS_2(p)  wide a##p, b##p;
 #define STEP_1(p)                                                                                  \
@@ -94,10 +96,10 @@ static inline __attribute__((always_inline)) void move_pointers(const uint8_t *x
     put_floats(&o, &f, has_add, p, 0, 0xffff, _mm512_srai_epi32(a##p, shift));                     \
     put_floats(&o, &f_b, has_add, p, VF, lanes, _mm512_srai_epi32(b##p, shift));                   \
     next_floats(&o, has_add);
-#define PLAIN_1(p) FLOATS_1(p, 0)
-#define PLAIN_2(p) FLOATS_2(p, 0)
-#define ADD_1(p)   FLOATS_1(p, 1)
-#define ADD_2(p)   FLOATS_2(p, 1)
+/* Row p becomes codes. */
+#define CODES_2(p, has_add)                                                                        \
+    put_codes(&c, &two, has_add, p, all_rows, _mm512_srai_epi32(a##p, shift),                      \
+              _mm512_srai_epi32(b##p, shift));
 /* Copies, which stores to memory do not spoil. */
 #define FACTORS_1      const finish_factors f = o.columns[0].factors;
 #define FACTORS_2      FACTORS_1 const finish_factors f_b = o.columns[1].factors;
@@ -112,15 +114,17 @@ static inline __attribute__((always_inline)) void move_pointers(const uint8_t *x
     _mm_prefetch((const char *)w + 2 * panel, _MM_HINT_T1);                                        \
     _mm_prefetch((const char *)w + 3 * panel, _MM_HINT_T1);
 
-/* P rows, V panels: P * V sums, V weights and a group of codes fit in the registers. Each loop has
- * a function of its own, because the compiler does not keep the sums of two loops in registers. */
-#define SPANS(P, V, LOOP)                                                                          \
+/* P rows, V panels: P * V sums, V weights and a group of codes fit in the registers. Each loop, and
+ * each thing that is done with sums, has a function of its own, because the compiler does not keep
+ * sums in registers through more than one. */
+#define SPANS(P, V, LOOP, FINISH)                                                                  \
+    enum { all_rows = (P) };                                                                       \
     const int64_t step = t->rows->step, panel = t->panel;                                          \
-    tile_floats o = t->floats;                                                                     \
     const uint8_t *first = t->x;                                                                   \
-    const vm lanes = vm_first(o.lanes);                                                            \
+    tile_floats o = t->floats;                                                                     \
+    tile_codes c = *t->codes;                                                                      \
     (void)panel;                                                                                   \
-    for (int64_t again = t->tiles; again > 0; again--) {                                           \
+    for (int64_t again = t->tiles; again > 0; again--, first += all_rows * step) {                 \
         const uint8_t *w = t->w;                                                                   \
         REPEAT_##P(SUMS_##V) REPEAT_##P(BEGIN_##V) for (int64_t s = 0; s < t->rows->spans; s++)    \
         {                                                                                          \
@@ -128,17 +132,11 @@ static inline __attribute__((always_inline)) void move_pointers(const uint8_t *x
             set_pointers(x, first + t->rows->span[s], step);                                       \
             LOOP                                                                                   \
         }                                                                                          \
-        first += (P)*step;                                                                         \
-        if (!o.y) {                                                                                \
-            REPEAT_##P(END_##V) return;                                                            \
-        }                                                                                          \
-        FACTORS_##V if (o.add)                                                                     \
-        {                                                                                          \
-            REPEAT_##P(ADD_##V)                                                                    \
-        }                                                                                          \
-        else {REPEAT_##P(PLAIN_##V)} o.zero_point += (P)*o.zero_point_step;                        \
-        o.scale += (P)*o.scale_step;                                                               \
-    }
+        (void)w;                                                                                   \
+        FINISH                                                                                     \
+    }                                                                                              \
+    (void)o;                                                                                       \
+    (void)c;
 #define BYTES(P, V)                                                                                \
     for (const uint8_t *end = w + t->groups * DFQI_INT_BLOCK; w < end; w += DFQI_INT_BLOCK) {      \
         WEIGHT_##V(whole_bytes) AHEAD_##V REPEAT_##P(STEP_##V) move_pointers(x, DFQI_INT_GROUP);   \
@@ -151,18 +149,55 @@ static inline __attribute__((always_inline)) void move_pointers(const uint8_t *x
         WEIGHT_##V(high_nibbles) AHEAD_##V REPEAT_##P(STEP_##V) move_pointers(x, DFQI_INT_GROUP);  \
     }
 
-#define TILE(P, V)                                                                                 \
-    static void bytes_##P##_##V(const tile *t)                                                     \
+#define FINISH_SUMS(P, V) REPEAT_##P(END_##V)
+#define PLAIN_1(p)        FLOATS_1(p, 0)
+#define PLAIN_2(p)        FLOATS_2(p, 0)
+#define ADD_1(p)          FLOATS_1(p, 1)
+#define ADD_2(p)          FLOATS_2(p, 1)
+#define FINISH_FLOATS(V, ROWS)                                                                     \
+    const vm lanes = vm_first(o.lanes);                                                            \
+    FACTORS_##V ROWS o.zero_point += all_rows * o.zero_point_step;                                 \
+    o.scale += all_rows * o.scale_step;
+#define PLAIN_CODES(p) CODES_2(p, 0)
+#define ADD_CODES(p)   CODES_2(p, 1)
+#define FINISH_CODES(ROWS)                                                                         \
+    two_rows two;                                                                                  \
+    ROWS c.row += all_rows;
+
+#define FUNCTION(name, P, V, FINISH)                                                               \
+    static void name##_bytes_##P##_##V(const tile *t)                                              \
     {                                                                                              \
         enum { shift = 0 };                                                                        \
-        SPANS(P, V, BYTES(P, V))                                                                   \
+        SPANS(P, V, BYTES(P, V), FINISH)                                                           \
     }                                                                                              \
-    static void nibbles_##P##_##V(const tile *t)                                                   \
+    static void name##_nibbles_##P##_##V(const tile *t)                                            \
     {                                                                                              \
         enum { shift = 4 };                                                                        \
-        SPANS(P, V, NIBBLES(P, V))                                                                 \
-    }                                                                                              \
-    static void tile_##P##_##V(const tile *t)                                                      \
+        SPANS(P, V, NIBBLES(P, V), FINISH)                                                         \
+    }
+#define ENTRY(name, P, V)                                                                          \
     {                                                                                              \
-        (t->nibbles ? nibbles_##P##_##V : bytes_##P##_##V)(t);                                     \
+        name##_bytes_##P##_##V, name##_nibbles_##P##_##V                                           \
+    }
+/* Codes are made of two panels. */
+#define CODES_FUNCTIONS_1(P)
+#define CODES_FUNCTIONS_2(P)                                                                       \
+    FUNCTION(codes, P, 2, FINISH_CODES(REPEAT_##P(PLAIN_CODES)))                                   \
+    FUNCTION(codes_add, P, 2, FINISH_CODES(REPEAT_##P(ADD_CODES)))
+#define CODES_ENTRIES_1(P)                                                                         \
+    {NULL},                                                                                        \
+    {                                                                                              \
+        NULL                                                                                       \
+    }
+#define CODES_ENTRIES_2(P) ENTRY(codes, P, 2), ENTRY(codes_add, P, 2)
+
+#define TILE(P, V)                                                                                 \
+    FUNCTION(sums, P, V, FINISH_SUMS(P, V))                                                        \
+    FUNCTION(floats, P, V, FINISH_FLOATS(V, REPEAT_##P(PLAIN_##V)))                                \
+    FUNCTION(floats_add, P, V, FINISH_FLOATS(V, REPEAT_##P(ADD_##V)))                              \
+    CODES_FUNCTIONS_##V(P) static void tile_##P##_##V(const tile *t)                               \
+    {                                                                                              \
+        static const tile_fn functions[][2] = {ENTRY(sums, P, V), ENTRY(floats, P, V),             \
+                                               ENTRY(floats_add, P, V), CODES_ENTRIES_##V(P)};     \
+        functions[t->what][t->nibbles != 0](t);                                                    \
     }
