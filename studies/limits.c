@@ -3,10 +3,11 @@
  * feasible tells the exact rule. The task loss is a stand-in, a table that falls with the logarithm
  * of a choice's multiply-accumulates, with noise; the costs are the exact ones. HDX's constraint
  * gradient and the projection search each case; SEED draws limits and losses.
- * Usage: study_limits SPACE ACCELERATORS [cases] [steps] [threads] [seed] */
+ * Usage: study_limits SPACE ACCELERATORS [cases] [steps] [threads] [seed] [hdx|project|all] */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <dfq/dfq.h>
 
@@ -17,9 +18,15 @@
 enum { METRICS = 3, PAIRS = 4000, RULES = 2 };
 
 static const int32_t rules[RULES] = {DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_RULE_PROJECT};
-static const char *const rule_names[RULES] = {"constraint gradient", "projection"};
+static const char *const rule_names[RULES] = {"hdx", "project"};
 
 static dfq_context *ctx;
+static const char *only = "all";
+
+static int wanted(int i)
+{
+    return strcmp(only, "all") == 0 || strcmp(only, rule_names[i]) == 0;
+}
 
 static void must(dfq_status status)
 {
@@ -93,7 +100,8 @@ static void judge(const dfq_problem *p, int32_t n, const dfq_constraint *limits,
     r->seconds += dfqi_now() - start;
     r->unproved += !exact.proved;
     r->feasible += exact.verdict == DFQ_VERDICT_CERTIFIED;
-    for (int i = 0; i < RULES; i++) compare(p, n, limits, rules[i], steps, &exact, &t[i]);
+    for (int i = 0; i < RULES; i++)
+        if (wanted(i)) compare(p, n, limits, rules[i], steps, &exact, &t[i]);
 }
 
 static void print(int32_t n, int cases, const reference *r, const tally t[RULES])
@@ -101,11 +109,12 @@ static void print(int32_t n, int cases, const reference *r, const tally t[RULES]
     printf("%d limits, %d cases: %d feasible, %d not proved, exact %.2f s a case\n", (int)n, cases,
            r->feasible, r->unproved, r->seconds / cases);
     for (int i = 0; i < RULES; i++)
-        printf("  %s: raw %d by %.3g %%, certified %d by %.3g %% (at worst %.3g %%) above the "
-               "optimum, said infeasible %d of %d; %.3f s a case\n",
-               rule_names[i], t[i].raw, t[i].raw ? 100 * t[i].raw_gap / t[i].raw : 0,
-               t[i].certified, t[i].certified ? 100 * t[i].gap / t[i].certified : 0,
-               100 * t[i].worst, t[i].said, cases - r->feasible, t[i].seconds / cases);
+        if (wanted(i))
+            printf("  %s: raw %d by %.3g %%, certified %d by %.3g %% (at worst %.3g %%) above the "
+                   "optimum, said infeasible %d of %d; %.3f s a case\n",
+                   rule_names[i], t[i].raw, t[i].raw ? 100 * t[i].raw_gap / t[i].raw : 0,
+                   t[i].certified, t[i].certified ? 100 * t[i].gap / t[i].certified : 0,
+                   100 * t[i].worst, t[i].said, cases - r->feasible, t[i].seconds / cases);
     fflush(stdout);
 }
 
@@ -118,9 +127,10 @@ int main(int argc, char **argv)
     int cases = argc > 3 ? atoi(argv[3]) : 40;
     int64_t steps = argc > 4 ? atoi(argv[4]) : 500;
     uint64_t seed = argc > 6 ? (uint64_t)atoi(argv[6]) : 1;
+    if (argc > 7) only = argv[7];
     if (argc < 3) {
-        fprintf(stderr,
-                "usage: study_limits SPACE ACCELERATORS [cases] [steps] [threads] [seed]\n");
+        fprintf(stderr, "usage: study_limits SPACE ACCELERATORS [cases] [steps] [threads] [seed] "
+                        "[hdx|project|all]\n");
         return 2;
     }
     dfq_context_options_init(&options, sizeof options);

@@ -1,11 +1,13 @@
 /* How many searches a person makes until the limits are met: rules with a weight double it after
  * each search whose likeliest choices exceed a limit, HDX and Frank-Wolfe keep a larger margin. 18
  * instances of the toy study, and 18 of the toy with an accelerator, where HDX also searches with
- * DANCE's networks, GEN with and without EST, trained for each problem. Usage: study_sweep */
+ * DANCE's networks, GEN with and without EST, trained for each problem. With a
+ * RULE, that row alone. Usage: study_sweep [RULE] */
 #include <dfq/dfq.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "explore/cost_networks/evaluator.h"
@@ -15,6 +17,8 @@
 
 enum { SEEDS = 6, SHARES = 3, INSTANCES = SEEDS * SHARES, SWEEP = 12, MARGINS = 6 };
 enum { TABLES, WITH_GEN, WITH_GEN_AND_EST };
+
+static const char *only; /* NULL: all rules */
 
 static const double shares[SHARES] = {0.25, 0.10, 0.05};
 static const double margins[MARGINS] = {0, 0.01, 0.02, 0.04, 0.08, 0.16};
@@ -43,6 +47,18 @@ static const method methods[] = {
      WITH_GEN_AND_EST},
 };
 enum { METHODS = sizeof methods / sizeof *methods };
+
+static int wanted(int m, int pairs)
+{
+    return pairs >= methods[m].pairs && (!only || strcmp(only, methods[m].name) == 0);
+}
+
+static int any_networks(void)
+{
+    for (int m = 0; m < METHODS; m++)
+        if (wanted(m, 1) && methods[m].networks != TABLES) return 1;
+    return 0;
+}
 
 /* One problem with its limits. */
 typedef struct instance {
@@ -216,7 +232,7 @@ static dfq_status study(dfq_context *ctx, int pairs, tally tallies[METHODS])
             fill_pair(&pair, seed, shares[i % SHARES], &x);
         else
             fill_toy(&t, seed, shares[i % SHARES], &x);
-        if (pairs && i % SHARES == 0) {
+        if (pairs && i % SHARES == 0 && any_networks()) {
             dfqi_evaluator_release(x.est);
             dfqi_gen_release(x.gen);
             x.est = NULL;
@@ -225,7 +241,7 @@ static dfq_status study(dfq_context *ctx, int pairs, tally tallies[METHODS])
         }
         if (status == DFQ_OK) status = find_optimum(ctx, &x);
         for (int m = 0; m < METHODS && status == DFQ_OK; m++)
-            if (pairs >= methods[m].pairs) status = sweep(ctx, &x, &methods[m], &tallies[m]);
+            if (wanted(m, pairs)) status = sweep(ctx, &x, &methods[m], &tallies[m]);
     }
     dfqi_evaluator_release(x.est);
     dfqi_gen_release(x.gen);
@@ -240,7 +256,7 @@ static void print(int pairs, const tally tallies[METHODS])
     for (int m = 0; m < METHODS; m++) {
         const tally *t = &tallies[m];
         char own[16] = "-", repaired[16] = "-";
-        if (pairs < methods[m].pairs) continue;
+        if (!wanted(m, pairs)) continue;
         if (t->ever) snprintf(own, sizeof own, "%.4f", t->quality / t->ever);
         if (t->certified) snprintf(repaired, sizeof repaired, "%.4f", t->repaired / t->certified);
         printf("| %s | %d/%d | %d/%d | %.1f | %d | %s | %d/%d | %s |\n", methods[m].name, t->first,
@@ -249,11 +265,12 @@ static void print(int pairs, const tally tallies[METHODS])
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     dfq_context_options o = {.struct_size = sizeof o, .threads = 1};
     dfq_context *ctx;
     clock_t start = clock();
+    only = argc > 1 ? argv[1] : NULL;
     if (dfq_context_create(&o, &ctx) != DFQ_OK) return EXIT_FAILURE;
     for (int pairs = 0; pairs < 2; pairs++) {
         tally tallies[METHODS] = {{0}};
