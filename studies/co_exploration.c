@@ -4,13 +4,15 @@
  *
  *   hdx       HDX's rule with its defaults: raw and certified, and the derived network's accuracy
  *   project   the same with the projection
+ *   gates     the same, with the gradients of gates for the loss
  *   penalty   soft penalties of several weights: how often the likeliest choices meet the limit
  *   none      DANCE, several weights of the costs: which limits it happens to meet
  *
- * With 3 metrics, energy and area are limited as well, to what half of the pairs meet. Every network
- * that is judged was trained alike, from the supernet's weights.
+ * With 3 metrics, energy and area are limited as well, to what half of the pairs meet. Every
+ * network that is judged was trained alike, from the supernet's weights.
  * Usage: study_co_exploration SPACE ACCELERATORS TRAIN TEST WARM.safetensors [seeds] [steps]
- *        [train steps] [threads] [warm-up steps] [hdx|project|penalty|none|all] [metrics] */
+ *        [train steps] [threads] [warm-up steps] [hdx|project|gates|penalty|none|all]
+ *        [metrics] */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,6 +32,7 @@ static const double shares[LIMITS] = {0.05, 0.10, 0.25};
 typedef struct study {
     const char *space, *accel, *warm;
     int seeds, threads, n_metrics;
+    int32_t gradient;
     int64_t steps, train_steps, warmup_steps;
     dfq_context *ctx;
     dfq_dataset *train;
@@ -82,6 +85,7 @@ static dfq_explorer *explorer_of(const study *s, const double *limits, double fa
     o.supernet_path = weights;
     o.weight_steps = 0; /* the weights stay those of the warm-up */
     o.sampled_paths = 8;
+    o.gradient = s->gradient;
     o.train_steps = 0;
     o.seed = weights ? (uint64_t)seed : 0;
     must(s, dfq_accelerator_load(s->ctx, s->accel, &accel));
@@ -264,7 +268,7 @@ int main(int argc, char **argv)
         fprintf(stderr,
                 "usage: study_co_exploration SPACE ACCELERATORS TRAIN TEST WARM.safetensors "
                 "[seeds] [steps] [train steps] [threads] [warm-up steps] "
-                "[hdx|project|penalty|none|all] [metrics]\n");
+                "[hdx|project|gates|penalty|none|all] [metrics]\n");
         return 2;
     }
     study s = {.space = argv[1],
@@ -288,6 +292,8 @@ int main(int argc, char **argv)
     must(&s, study_load(s.ctx, argv[3], &s.s.net, &s.data));
     must(&s, study_load(s.ctx, argv[4], &s.s.net, &s.judge));
     if (all || strcmp(only, "project") == 0) hold(&s, "project", DFQ_RULE_PROJECT, best);
+    s.gradient = strcmp(only, "gates") == 0 ? DFQ_GRADIENT_GATES : DFQ_GRADIENT_PATHS;
+    if (s.gradient == DFQ_GRADIENT_GATES) hold(&s, "gates", DFQ_RULE_PROJECT, best);
     if (all || strcmp(only, "hdx") == 0) hold(&s, "hdx", DFQ_RULE_CONSTRAINT_GRADIENT, best);
     if (all || strcmp(only, "none") == 0) none(&s, best);
     if (all || strcmp(only, "penalty") == 0) penalty(&s);

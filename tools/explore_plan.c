@@ -44,6 +44,7 @@ dfq_explorer_options explore_options(const struct options *full)
     e.seed = full->seed;
     e.supernet_path = full->supernet;
     e.evaluator = full->evaluator;
+    e.gradient = full->gradient;
     e.evaluator_steps = full->evaluator_steps;
     return e;
 }
@@ -71,9 +72,10 @@ static void say_limits(const struct explore *x)
         snprintf(fps, sizeof fps, ", at least %g images/s (%.4g ms)", o->fps, 1000 / o->fps);
     if (!isnan(o->energy)) snprintf(energy, sizeof energy, ", at most %g mJ", o->energy);
     if (!isnan(o->area)) snprintf(area, sizeof area, ", at most %g mm2", o->area);
-    session_say(x->s, "%s on %s (%lld accelerator%s)%s%s%s; rule %s, evaluator %s", o->input,
-                o->accel, (long long)x->accelerators, x->accelerators == 1 ? "" : "s", fps, energy,
-                area, option_rule_name(o->rule), option_evaluator_name(o->evaluator));
+    session_say(x->s, "%s on %s (%lld accelerator%s)%s%s%s; rule %s, evaluator %s, gradient by %s",
+                o->input, o->accel, (long long)x->accelerators, x->accelerators == 1 ? "" : "s",
+                fps, energy, area, option_rule_name(o->rule), option_evaluator_name(o->evaluator),
+                option_gradient_name(o->gradient));
 }
 
 /* -- the networks ------------------------------------------------------------------------------ */

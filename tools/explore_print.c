@@ -68,6 +68,7 @@ static void json_networks(struct json *j, const struct explore *x)
 {
     const struct explore_page *p = &x->page;
     json_text(j, "evaluator", p->evaluator);
+    json_text(j, "gradient", option_gradient_name(x->full.gradient));
     if (x->full.evaluator != DFQ_EVALUATOR_NETWORKS) return;
     json_open(j, "networks", '{');
     json_errors(j, "mean_error", p->evaluator_mean);

@@ -97,6 +97,7 @@ static void fill_provenance(struct explore *x)
         (long long)o->warmup_steps, (long long)o->steps, (long long)o->train_steps);
     if (o->evaluator == DFQ_EVALUATOR_NETWORKS)
         row(x, &n, "steps of the evaluator", "%lld", (long long)o->evaluator_steps);
+    row(x, &n, "gradient of the loss", "by %s", option_gradient_name(o->gradient));
     if (x->page.cost_weight > 0)
         row(x, &n, "costs in the loss", "%s, weight %g", x->page.cost_function,
             x->page.cost_weight);

@@ -103,6 +103,8 @@ const struct option_row option_table[OPT_COUNT] = {
                          "weight of the costs in the loss, with any rule"},
     [OPT_COST_FUNCTION] = {0, "cost-function", "WORD", EXPLORE,
                            "what --cost-weight weighs: mean, reference or edap"},
+    [OPT_GRADIENT] = {0, "gradient", "WORD", EXPLORE,
+                      "what tells the search how choices change the loss: paths or gates"},
     [OPT_EVALUATOR] = {0, "evaluator", "WORD", EXPLORE,
                        "costs while exploring: exact tables, or networks that learn them"},
     [OPT_EVALUATOR_STEPS] = {0, "evaluator-steps", "N", EXPLORE,
@@ -184,6 +186,7 @@ static const char *const rule_names[] = {[DFQ_RULE_CONSTRAINT_GRADIENT] = "const
 
 static const char *const cost_names[] = {"mean", "reference", "edap"};
 static const char *const evaluator_names[] = {"tables", "networks"};
+static const char *const gradient_names[] = {"paths", "gates"};
 
 const char *option_mode_name(int32_t mode)
 {
@@ -268,6 +271,11 @@ const char *option_rule_name(int32_t rule)
 const char *option_cost_name(int32_t function)
 {
     return cost_names[function];
+}
+
+const char *option_gradient_name(int32_t gradient)
+{
+    return gradient_names[gradient];
 }
 
 const char *option_evaluator_name(int32_t evaluator)

@@ -229,6 +229,7 @@ static const struct word_field {
     {OPT_KIND, offsetof(struct options, kind), option_kind_name, 9},
     {OPT_COST_FUNCTION, offsetof(struct options, cost_function), option_cost_name, 3},
     {OPT_EVALUATOR, offsetof(struct options, evaluator), option_evaluator_name, 2},
+    {OPT_GRADIENT, offsetof(struct options, gradient), option_gradient_name, 2},
     {OPT_STEM, offsetof(struct options, stem), option_stem_name, 4},
     {OPT_CLASSES, offsetof(struct options, classes), option_classes_name, 1},
     {OPT_ACTIVATION, offsetof(struct options, activation), option_activation_name, 5},

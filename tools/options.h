@@ -75,6 +75,7 @@ enum option_id {
     OPT_COST_WEIGHT,
     OPT_COST_FUNCTION,
     OPT_EVALUATOR,
+    OPT_GRADIENT,
     OPT_EVALUATOR_STEPS,
     OPT_SUPERNET,
     OPT_SAVE_SUPERNET,
@@ -151,6 +152,7 @@ struct options {
     int64_t opset; /* of ONNX; 0: the library chooses */
     int64_t evaluator_steps;
     int32_t evaluator;           /* DFQ_EVALUATOR_* */
+    int32_t gradient;            /* DFQ_GRADIENT_* */
     int64_t config;              /* an accelerator of a description; -1: the best */
     double penalty, cost_weight; /* of some rules; NaN: the library's */
     int32_t cost_function;       /* DFQ_COST_* */
@@ -196,6 +198,7 @@ const char *option_loss_name(int32_t loss);
 const char *option_rule_name(int32_t rule);
 const char *option_cost_name(int32_t function);
 const char *option_evaluator_name(int32_t evaluator);
+const char *option_gradient_name(int32_t gradient);
 
 /* -- for options.c: values --------------------------------------------------------------------- */
 

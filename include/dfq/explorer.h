@@ -86,6 +86,17 @@ enum {
     DFQ_EVALUATOR_NETWORKS = 1 /**< EST for costs, GEN for the accelerator */
 };
 
+/** What the solver takes for the gradient of the task loss by the probabilities of the network's
+ *  choices. */
+enum {
+    DFQ_GRADIENT_PATHS =
+        0,                 /**< what each choice adds to the loss, by ridge regression on the losses
+                                 of the paths that were judged */
+    DFQ_GRADIENT_GATES = 1 /**< the mean over those paths of the gradient by the gate of the choice
+                                 taken, which scales the output of its cell (ProxylessNAS, ICLR
+                                 2019): three times the work of a loss */
+};
+
 /** Stages. Later versions may have more. */
 enum {
     DFQ_EXPLORE_WARMUP = 0,       /**< warm-up of the supernet */
@@ -130,7 +141,7 @@ typedef struct dfq_explorer_options {
      *  say, and `hw_generator_learning_rate` takes the place of its hw_learning_rate; its rule is
      *  ::DFQ_RULE_CONSTRAINT_GRADIENT, NONE, PENALTY or ABSOLUTE. */
     int32_t evaluator;
-    int32_t reserved; /**< 0 */
+    int32_t gradient; /**< DFQ_GRADIENT_*; paths */
     /** Training of EST, 1..10 million; 12000, which take some minutes. Spaces with more than 96
      *  choices in all take batches of 1024 for a network 256 wide, smaller ones 256 and 64. */
     int64_t evaluator_steps;

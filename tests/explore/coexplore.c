@@ -19,11 +19,12 @@ static void make(dfqt_scene *s)
 
 START_TEST(a_job_meets_its_limits_with_the_same_bits_at_any_thread_count)
 {
-    uint64_t sum[2];
+    uint64_t sum[4];
     dfqt_scene s;
     make(&s);
-    for (int i = 0; i < 2; i++) {
-        dfq_context *ctx = dfqt_scene_context(i + 1);
+    for (int i = 0; i < 4; i++) {
+        dfq_context *ctx = dfqt_scene_context(i % 2 + 1);
+        s.o.gradient = i / 2 ? DFQ_GRADIENT_GATES : DFQ_GRADIENT_PATHS;
         dfqi_coexplore *e;
         dfqi_coexplore_info r;
         int32_t finished = 0, steps = 0;
@@ -42,6 +43,8 @@ START_TEST(a_job_meets_its_limits_with_the_same_bits_at_any_thread_count)
         dfq_context_release(ctx);
     }
     ck_assert_uint_eq(sum[0], sum[1]);
+    ck_assert_uint_eq(sum[2], sum[3]);
+    ck_assert_uint_ne(sum[0], sum[2]);
     dfqt_scene_done(&s);
 }
 END_TEST
@@ -54,7 +57,7 @@ START_TEST(interruptions_leave_no_trace)
     uint64_t whole = 0;
     dfq_context *ctx = dfqt_scene_context(1);
     dfqt_scene_make(_i, &s);
-    s.o.fine_tune = _i;
+    s.o.fine_tune = s.o.gradient = _i;
     for (int stop = 0; stop <= UNITS; stop++) {
         dfqi_coexplore *first, *second;
         ck_assert_int_eq(dfqt_scene_create(ctx, &s, &first), DFQ_OK);

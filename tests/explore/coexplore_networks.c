@@ -308,7 +308,7 @@ START_TEST(bad_input_is_named)
     static const char *const named[] = {
         "evaluator is 2",           "evaluator_steps is 0",
         "hw_generator_steps is -1", "hw_generator_learning_rate is -1",
-        "rule 4 needs exact costs", "reserved is 1"};
+        "rule 4 needs exact costs", "gradient is 2"};
     dfqt_scene s;
     dfqi_coexplore *e = NULL;
     dfq_context *ctx = dfqt_scene_context(1);
@@ -319,7 +319,7 @@ START_TEST(bad_input_is_named)
         s.o.hw_generator_steps = i == 2 ? -1 : 1;
         s.o.hw_generator_learning_rate = i == 3 ? -1 : 1;
         s.solver.rule = i == 4 ? DFQ_RULE_FRANK_WOLFE : DFQ_RULE_CONSTRAINT_GRADIENT;
-        s.o.reserved = i == 5;
+        s.o.gradient = i == 5 ? 2 : DFQ_GRADIENT_PATHS;
         ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_E_INVALID);
         ck_assert_msg(strstr(dfq_context_get_error(ctx), named[i]) != NULL, "%s",
                       dfq_context_get_error(ctx));

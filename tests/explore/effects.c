@@ -81,10 +81,30 @@ START_TEST(old_rounds_fade)
 }
 END_TEST
 
+/* The mean of the gradients of each choice, by hand; those of choices that were not taken stay
+ * 0. */
+START_TEST(gates_are_averaged)
+{
+    static const int32_t paths[2 * CELLS] = {0, 1, 2, 0, 0, 0, 1, 0};
+    static const double losses[2] = {2, 3}, gates[2 * CELLS] = {1, 2, 3, 4, 3, 1, -1, 0};
+    static const double want[TOTAL] = {2, 0, 0, 1, 2, 0, -1, 3, 2, 0, 0};
+    dfq_context *ctx = dfqt_explore_context();
+    dfqi_effects f;
+    ck_assert_int_eq(dfqi_effects_new(ctx, CELLS, choices, 1, &f), DFQ_OK);
+    for (int i = 0; i < 100000; i++) dfqi_effects_add_gates(&f, 2, paths, losses, gates);
+    for (int i = 0; i < TOTAL; i++) ck_assert_double_eq_tol(f.e[i], want[i], 1e-3);
+    double mean[TOTAL] = {1, 0, 0, .5, .5, 0, .5, .5, 1, 0, 0};
+    ck_assert_double_eq_tol(dfqi_effects_loss(&f, mean), 2.5, 1e-3); /* the mean loss */
+    dfqi_effects_fini(&f);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_effects_case(void)
 {
     TCase *c = tcase_create("effects");
     tcase_add_test(c, sums_are_found_under_shared_noise);
     tcase_add_test(c, old_rounds_fade);
+    tcase_add_test(c, gates_are_averaged);
     return c;
 }

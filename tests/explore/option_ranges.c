@@ -71,7 +71,7 @@ START_TEST(explorer)
                                EXPLORER(mean, DFQT_F32, -10, 10),
                                EXPLORER(std, DFQT_F32, nextafterf(1e-6f, 1), 10),
                                EXPLORER(evaluator, DFQT_I32, 0, DFQ_EVALUATOR_NETWORKS),
-                               EXPLORER(reserved, DFQT_I32, 0, 0),
+                               EXPLORER(gradient, DFQT_I32, 0, DFQ_GRADIENT_GATES),
                                EXPLORER(evaluator_steps, DFQT_I64, 1, many),
                                EXPLORER(hw_generator_steps, DFQT_I64, 1, many),
                                EXPLORER(hw_generator_learning_rate, DFQT_F64, 0, 1e6)};

@@ -201,8 +201,8 @@ START_TEST(meets_three_limits_with_an_accelerator)
         raw += info.result.raw_loss / best / 18;
         quality += info.result.loss / best / 18;
     }
-    ck_assert_double_ge(raw, 0.99); /* the bars of the project: 0.97 and 0.995 */
-    ck_assert_double_ge(quality, 0.998);
+    ck_assert_double_ge(raw, 0.99);         /* the bars of the project: 0.97 and 0.995 */
+    ck_assert_double_ge(quality, 1 - 1e-9); /* the exact method has the last word */
     dfq_context_release(ctx);
 }
 END_TEST

@@ -1,4 +1,4 @@
-/* Ridge regression of path losses on the paths' choices (effects.h). */
+/* Ridge regression of path losses, or of gradients by gates, on the paths' choices (effects.h). */
 #include "explore/coexplore/effects.h"
 
 #include <math.h>
@@ -90,6 +90,23 @@ void dfqi_effects_add(dfqi_effects *f, int32_t n, const int32_t *paths, const do
     for (size_t i = 0; i < total; i++) f->seen[i] += mean[i];
     f->sums[0] += 1;
     f->sums[1] += average;
+    dfqi_effects_solve(f);
+}
+
+void dfqi_effects_add_gates(dfqi_effects *f, int32_t n, const int32_t *paths, const double *losses,
+                            const double *gates)
+{
+    for (size_t i = 0; i < f->size; i++) f->state[i] *= f->decay;
+    f->sums[0] += 1;
+    for (int32_t k = 0; k < n; k++) {
+        f->sums[1] += losses[k] / n;
+        for (int32_t c = 0; c < f->n_cells; c++) {
+            size_t i = (size_t)(f->first[c] + paths[k * f->n_cells + c]);
+            f->a[i * (size_t)f->total + i] += 1; /* the regression of numbers on one choice each */
+            f->b[i] += gates[k * f->n_cells + c];
+            f->seen[i] += 1.0 / n;
+        }
+    }
     dfqi_effects_solve(f);
 }
 

@@ -33,6 +33,10 @@ void dfqi_effects_fini(dfqi_effects *f);
 
 /* One round: losses of n paths [n][n_cells] on the same batch. */
 void dfqi_effects_add(dfqi_effects *f, int32_t n, const int32_t *paths, const double *losses);
+/* The same of gradients by gates [n][n_cells], one for the choice that the path takes in each cell:
+ * e is the mean of a choice's, and that of an unseen one is 0. */
+void dfqi_effects_add_gates(dfqi_effects *f, int32_t n, const int32_t *paths, const double *losses,
+                            const double *gates);
 /* Solves anew, after the state was written from outside. */
 void dfqi_effects_solve(dfqi_effects *f);
 /* The loss of the mixture p [total]; its gradient is e. */

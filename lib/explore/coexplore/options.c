@@ -68,7 +68,8 @@ dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,
     DFQI_TRY(dfqi_check_whole(ctx, "explorer", "evaluator", o->evaluator, DFQ_EVALUATOR_TABLES,
                               DFQ_EVALUATOR_NETWORKS));
     DFQI_TRY(check_rule(ctx, o->evaluator, solver->rule));
-    DFQI_TRY(dfqi_check_whole(ctx, "explorer", "reserved", o->reserved, 0, 0));
+    DFQI_TRY(dfqi_check_whole(ctx, "explorer", "gradient", o->gradient, DFQ_GRADIENT_PATHS,
+                              DFQ_GRADIENT_GATES));
     DFQI_TRY(dfqi_check_whole(ctx, "explorer", "evaluator_steps", o->evaluator_steps, 1, many));
     DFQI_TRY(
         dfqi_check_whole(ctx, "explorer", "hw_generator_steps", o->hw_generator_steps, 1, many));

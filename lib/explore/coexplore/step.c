@@ -59,7 +59,8 @@ static dfq_status judge_paths(dfqi_coexplore *e)
 {
     dfqi_coexplore_state *s = e->s;
     int32_t paths[DFQI_SAMPLED_PATHS_MAX * DFQI_SUPER_CELLS], n = (int32_t)e->o.sampled_paths;
-    double losses[DFQI_SAMPLED_PATHS_MAX];
+    double losses[DFQI_SAMPLED_PATHS_MAX], gates[DFQI_SAMPLED_PATHS_MAX * DFQI_SUPER_CELLS];
+    bool by_gates = e->o.gradient == DFQ_GRADIENT_GATES;
     float logits[DFQI_SUPER_CELLS * ROW];
     DFQI_TRY(path_logits(e, open_share, logits));
     for (int32_t i = 0; i < n; i++) {
@@ -67,11 +68,18 @@ static dfq_status judge_paths(dfqi_coexplore *e)
         int32_t *path = paths + i * s->net.n_cells;
         dfqi_super_sample(&s->net, logits, dfqi_coexplore_seed(e, DFQI_SEED_SAMPLED_PATHS),
                           dfqi_solver_done(s->solver) * DFQI_SAMPLED_PATHS_MAX + i, path);
-        DFQI_TRY(
-            dfqi_super_train_loss(s->train, &e->held, dfqi_solver_done(s->solver), path, &loss));
+        int64_t key = dfqi_solver_done(s->solver);
+        if (by_gates)
+            DFQI_TRY(dfqi_super_train_gates(s->train, &e->held, key, path, &loss,
+                                            gates + i * s->net.n_cells));
+        else
+            DFQI_TRY(dfqi_super_train_loss(s->train, &e->held, key, path, &loss));
         losses[i] = (double)loss;
     }
-    dfqi_effects_add(&s->effects, n, paths, losses);
+    if (by_gates)
+        dfqi_effects_add_gates(&s->effects, n, paths, losses, gates);
+    else
+        dfqi_effects_add(&s->effects, n, paths, losses);
     s->judged = true;
     return DFQ_OK;
 }

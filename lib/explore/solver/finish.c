@@ -91,11 +91,13 @@ static dfq_status improve(dfqi_solver *s, dfqi_candidate *f)
     return DFQ_OK;
 }
 
-/* A loss that is a table has a rule of its own for the exact method; here it is the rule's. */
+/* What a published rule makes of a loss that is a table stays its own: the exact method would put
+ * the optimum in its place. */
 static dfq_status refine(dfqi_solver *s, dfqi_candidate *f)
 {
-    bool learned = s->problem->given.loss_table == NULL;
-    if (learned && s->problem->given.cost_table) DFQI_TRY(dfqi_derive_exactly(s, f));
+    bool published = s->o.rule != DFQ_RULE_PROJECT && s->problem->given.loss_table != NULL;
+    if (!published && s->o.rule != DFQ_RULE_EXACT && s->problem->given.cost_table)
+        DFQI_TRY(dfqi_derive_exactly(s, f));
     return dfqi_take_cheapest(s, f);
 }
 
