@@ -47,7 +47,7 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_ACT_SCALE] = {0, "act-scale", "WORD", QUANTIZE | COST,
                        "scales of activations: auto, row or tensor"},
     [OPT_ACT_GROUP] = {0, "act-group", "N", QUANTIZE,
-                       "channels that share a scale of a row; 0: all"},
+                       "channels that share a scale of a row; 0: all (auto)"},
     [OPT_ROUNDING] = {0, "rounding", "WORDS", QUANTIZE | BENCH,
                       "auto, nearest, or parts of search,ridge,gptq,bias"},
     [OPT_METHOD] = {0, "method", "WORD", QUANTIZE, "mimiq or ait (transformers mimiq, CNNs ait)"},

@@ -144,7 +144,7 @@ struct options {
     int32_t weight_grid, act_grid; /* DFQ_WEIGHT_GRID_*, DFQ_ACT_GRID_* */
     int32_t rotate;                /* DFQ_ROTATE_* */
     int32_t act_scale;             /* DFQ_ACT_SCALE_* */
-    int64_t act_group;             /* 0: none */
+    int64_t act_group;             /* 0: none; DFQ_ACT_GROUP_AUTO */
     int32_t rounding;              /* DFQ_ROUNDING_* */
     double lr, gamma, crossing_target;
     double fps, energy, area; /* limits; NaN: none */

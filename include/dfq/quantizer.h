@@ -110,6 +110,12 @@ typedef struct dfq_layer_config {
                                "blocks.*.mlp.fc1" */
 } dfq_layer_config;
 
+/** Channels of a row that share a scale. */
+enum {
+    DFQ_ACT_GROUP_AUTO = -1 /**< 64 with scales of rows of up to 4 bits, where a linear layer has
+                                 several such groups, else 0 */
+};
+
 /** Rotation of a vision transformer's residual stream before it is quantized: an orthogonal change
  *  of basis that spreads a few large channels over all of them. The float network computes the
  *  same, but its parameters are others (docs/METHODS.md, Rotation). Inputs of linear layers then
@@ -152,7 +158,8 @@ typedef struct dfq_quantize_options {
     uint64_t seed;        /**< of drawn images, any number; default 0 */
     int32_t act_group;    /**< scales of rows: channels of a linear layer's input that share one,
                                16..4096 and a multiple of 16; rows that are not several such groups
-                               keep one scale. Default 0: all channels of a row share it */
+                               keep one scale. 0: all channels of a row share it. Default
+                               ::DFQ_ACT_GROUP_AUTO */
 } dfq_quantize_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */

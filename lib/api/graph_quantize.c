@@ -16,7 +16,7 @@
 enum { DRAWN_STREAM = 0x6c656166 }; /* the first stream of random numbers of drawn images */
 
 static const dfq_quantize_options defaults = {
-    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4};
+    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4, .act_group = DFQ_ACT_GROUP_AUTO};
 
 void dfq_quantize_options_init(dfq_quantize_options *options, size_t size)
 {

@@ -322,57 +322,6 @@ dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_wid
     return outline(net, mode, widths, (dfqi_grids){.act_scale = act_scale}, out);
 }
 
-/* Groups are for rows. Kernels have codes of a group in whole vectors. */
-static dfq_status check_group(dfq_context *ctx, const dfqi_grids *grids)
-{
-    enum { STEP = 16, MOST = 4096 };
-    const int32_t group = grids->act_group;
-    if (group != 0 && grids->act_scale != DFQI_ACT_SCALE_ROW)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "act_group is %d with scales of tensors; set it to 0",
-                         group);
-    if (group >= 0 && group <= MOST && group % STEP == 0) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID, "act_group is %d, must be 0 or a multiple of %d up to %d",
-                     group, STEP, MOST);
-}
-
-/* A group that no row is made of would change nothing. */
-static dfq_status need_group(const dfqi_network *net, const dfqi_scheme *s)
-{
-    for (int32_t i = 0; i < s->n_sites; i++)
-        if (s->sites[i].group > 0) return DFQ_OK;
-    return dfqi_fail(
-        net->ctx, DFQ_E_INVALID,
-        "act_group is %d, and no linear layer of %s has inputs of several such groups; "
-        "set it to 0 or to a part of their channels",
-        s->grids.act_group, net->arch.name);
-}
-
-/* The mode's own grids in place of AUTO, where there is a choice. */
-static dfq_status choose_grids(const dfqi_network *net, dfqi_mode mode, dfqi_grids *grids)
-{
-    int cnn = dfqi_arch_is_cnn(&net->arch);
-    if (grids->act_scale == DFQI_ACT_SCALE_ROW && !dfqi_scheme_fits_rows(&net->arch, mode))
-        return dfqi_fail(net->ctx, DFQ_E_UNSUPPORTED,
-                         "act_scale row is for mode improved of a vision transformer, not for %s; "
-                         "set it to auto or tensor",
-                         cnn ? "a convolutional network" : "mode parity");
-    bool own = grids->weight_grid == DFQI_WEIGHT_GRID_AUTO && grids->act_grid == DFQI_ACT_GRID_AUTO;
-    bool follow = grids->weight_grid == DFQI_WEIGHT_GRID_MINMAX_ASYM &&
-                  grids->act_grid == DFQI_ACT_GRID_MINMAX;
-    if (cnn && mode == DFQI_MODE_IMPROVED && follow) return DFQ_OK;
-    if (cnn || mode != DFQI_MODE_PARITY) {
-        if (own) return DFQ_OK;
-        return dfqi_fail(net->ctx, DFQ_E_UNSUPPORTED,
-                         "grids of weights and activations are for mode parity of a vision "
-                         "transformer%s; %s has its own, leave them out",
-                         cnn ? ", or both minmax in mode improved of a CNN" : "",
-                         cnn ? "a convolutional network" : "mode improved");
-    }
-    if (grids->weight_grid == DFQI_WEIGHT_GRID_AUTO) grids->weight_grid = DFQI_WEIGHT_GRID_MINMAX;
-    if (grids->act_grid == DFQI_ACT_GRID_AUTO) grids->act_grid = DFQI_ACT_GRID_LSQ;
-    return DFQ_OK;
-}
-
 dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
                            dfqi_scheme *out)
 {
@@ -391,10 +340,10 @@ dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode, dfqi_wi
     DFQI_TRY(check_width(ctx, "weights", widths.weight));
     DFQI_TRY(check_width(ctx, "activations", widths.act));
     DFQI_TRY(check_width(ctx, "weights of the first and last layer", widths.first_last));
-    DFQI_TRY(choose_grids(net, mode, &grids));
-    DFQI_TRY(check_group(ctx, &grids));
+    const bool chosen = grids.act_group == DFQI_ACT_GROUP_AUTO;
+    DFQI_TRY(dfqi_choose_grids(net, mode, widths.act, &grids));
     DFQI_TRY(outline(net, mode, widths, grids, out));
-    if (grids.act_group == 0 || need_group(net, out) == DFQ_OK) return DFQ_OK;
+    if (dfqi_need_group(net, chosen, out) == DFQ_OK) return DFQ_OK;
     dfqi_scheme_fini(out);
     return DFQ_E_INVALID;
 }

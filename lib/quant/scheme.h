@@ -49,14 +49,14 @@ typedef struct dfqi_grids {
     dfqi_act_grid_kind act_grid;
     dfqi_act_scale act_scale;
     /* scales of rows: channels of a linear layer's input that share one, where they are a share of
-     * its row; 0: all channels of a row */
+     * its row; 0: all channels of a row; DFQI_ACT_GROUP_AUTO: a new scheme chooses */
     int32_t act_group;
     /* seed by which the network's stream is rotated (nn/rotate.h), so that the inputs of linear
      * layers have one scale; 0: it is not */
     uint64_t rotation;
 } dfqi_grids;
 
-enum { DFQI_ROTATION_SEED = 1 };
+enum { DFQI_ROTATION_SEED = 1, DFQI_ACT_GROUP_AUTO = -1 };
 
 typedef enum dfqi_site_kind {
     DFQI_SITE_WEIGHT = 0, /* symmetric per row, codes -2^(b-1) .. 2^(b-1) - 1 */

@@ -17,6 +17,12 @@ void dfqi_site_fini(dfqi_site *site);
 /* Is a CNN's value the image, or what a ReLU made, whose output has a site? */
 bool dfqi_has_codes(const dfqi_graph *g, dfqi_id value);
 
+/* The mode's own grids in place of AUTO, where there is a choice. */
+DFQI_CHECKED dfq_status dfqi_choose_grids(const dfqi_network *net, dfqi_mode mode, int32_t act_bits,
+                                          dfqi_grids *grids);
+/* Of groups of which no row is made, those that were chosen are given up, others refused. */
+DFQI_CHECKED dfq_status dfqi_need_group(const dfqi_network *net, bool chosen, dfqi_scheme *s);
+
 /* An attention map: the first operand of the product with the values. */
 bool dfqi_site_is_map(const dfqi_site *site);
 
