@@ -146,6 +146,7 @@ const char *model_quantizer_kind(const dfq_quantizer_info *q)
         {"activation, per row at run time", "activation, per row at run time"},
         {"activation, per column at run time", "activation, per column at run time"}};
     if (q->kind < 0 || q->kind > 5) return "unknown";
+    if (q->group > 0) return "activation, per group of a row at run time";
     return names[q->kind][q->scales > 1];
 }
 

@@ -180,6 +180,7 @@ typedef struct dfq_quantizer_info {
     float zero_point_max; /**< largest zero point */
     double error;         /**< relative error on the calibration images; below 0: not measured */
     const char *name;     /**< for example "blocks.0.attn.qkv.input"; borrowed from the graph */
+    int32_t group; /**< rows: channels that share a scale; 0: all of a row, and other kinds */
 } dfq_quantizer_info;
 
 /* -- one fake-quant module --------------------------------------------------------------------- */

@@ -148,7 +148,8 @@ dfq_status dfqi_site_write(dfq_context *ctx, const dfqi_site *s, const char *nam
                                .qmin = s->qmin,
                                .qmax = s->qmax,
                                .error = s->error,
-                               .name = name};
+                               .name = name,
+                               .group = (int32_t)s->group};
     bounds(s->scale, &info.scale_min, &info.scale_max);
     bounds(s->zero_point, &info.zero_point_min, &info.zero_point_max);
     return dfqi_info_write(ctx, "dfq_quantizer_info", &info, sizeof info, out);

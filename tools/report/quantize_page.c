@@ -287,8 +287,9 @@ static void fill_provenance(const struct quantize *q, struct page *p)
         snprintf(new_row(p, "first and last weight"), PAGE_TEXT, "%d bits",
                  (int)low.first_last_bits);
         snprintf(new_row(p, "scales of activations"), PAGE_TEXT, "%s",
-                 low.act_scale == DFQ_ACT_SCALE_ROW ? "per row (token), at run time"
-                                                    : "per tensor, static");
+                 low.act_group > 0 ? "per group of channels of a row (token), at run time"
+                 : low.act_scale == DFQ_ACT_SCALE_ROW ? "per row (token), at run time"
+                                                      : "per tensor, static");
     }
     if (o->n_layers)
         snprintf(new_row(p, "bits of layers"), PAGE_TEXT, "%s", dfq_graph_get_layer_config(q->low));
