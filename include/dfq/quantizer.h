@@ -112,8 +112,8 @@ typedef struct dfq_layer_config {
 
 /** Channels of a row that share a scale. */
 enum {
-    DFQ_ACT_GROUP_AUTO = -1 /**< 64 with scales of rows of up to 4 bits, where a linear layer has
-                                 several such groups, else 0 */
+    DFQ_ACT_GROUP_AUTO = -1 /**< with scales of rows 64 at 4 bits and 32 below, where a linear layer
+                                 has several such groups, else 0 */
 };
 
 /** Rotation of a vision transformer's residual stream before it is quantized: an orthogonal change

@@ -17,9 +17,9 @@ static dfq_status check_group(dfq_context *ctx, const dfqi_grids *grids)
 /* Of few codes a group's smaller range is worth its time (METHODS.md, Grids of rows). */
 static int32_t choose_group(const dfqi_grids *grids, int32_t act_bits)
 {
-    enum { GROUP = 64, FEW_BITS = 4 };
     if (grids->act_group != DFQI_ACT_GROUP_AUTO) return grids->act_group;
-    return grids->act_scale == DFQI_ACT_SCALE_ROW && act_bits <= FEW_BITS ? GROUP : 0;
+    if (grids->act_scale != DFQI_ACT_SCALE_ROW || act_bits > 4) return 0;
+    return act_bits == 4 ? 64 : 32;
 }
 
 dfq_status dfqi_need_group(const dfqi_network *net, bool chosen, dfqi_scheme *s)
