@@ -712,6 +712,7 @@ class Results(Part):
         assert parts == ["rotation", "ridge correction", "search of scales", "GPTQ"], gains
         kinds = {q["kind"] for q in json.loads(self.works("info", "q", "--json").out)["quantizers"]}
         assert kinds == {"weight, per channel", "activation, per row at run time",
+                         "activation, per group of a row at run time",
                          "activation, per column at run time"}, kinds
         assert "scales found at run time" in self.works("info", "q").out
         for wrong in (("--real", "pictures"), ("--steps", "9"), ("--act-scale", "tensor"), ("--batch", "4"),
