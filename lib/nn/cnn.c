@@ -30,6 +30,14 @@ static int32_t biased_of(const dfqi_arch *a)
     return row->biased ? row->biased(a) : 0;
 }
 
+const char *dfqi_cnn_keys(const dfqi_arch *a)
+{
+    static const char *const words[] = {[DFQI_KEYS_TORCHVISION] = "torchvision",
+                                        [DFQI_KEYS_PYTORCHCV] = "pytorchcv",
+                                        [DFQI_KEYS_AKAMASTER] = "akamaster"};
+    return words[a->of.cnn.keys];
+}
+
 int64_t dfqi_cnn_groups(const dfqi_cnn_layer *l)
 {
     return l->depthwise ? l->in : l->groups ? l->groups : 1;

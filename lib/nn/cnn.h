@@ -26,6 +26,8 @@ typedef struct dfqi_cnn_head {
     int32_t bias;
 } dfqi_cnn_head;
 
+/* As in dfqi_family_row, of ResNet and MobileNetV2. */
+const char *dfqi_cnn_keys(const dfqi_arch *a);
 /* Groups of the layer's convolution. */
 int64_t dfqi_cnn_groups(const dfqi_cnn_layer *l);
 

@@ -272,7 +272,19 @@ static dfq_status same_strides(dfq_context *ctx, const dfqi_arch *a, const dfqi_
     return DFQ_OK;
 }
 
+static int64_t patch(const dfqi_arch *a)
+{
+    return a->family == DFQI_FAMILY_STAGES ? a->of.derived.space.vit.patch : 0;
+}
+
+static bool convolutional(const dfqi_arch *a)
+{
+    return a->family == DFQI_FAMILY_MBCONV;
+}
+
 const dfqi_family_row dfqi_family_derived = {.fits = fits,
+                                             .patch = patch,
+                                             .convolutional = convolutional,
                                              .find = find,
                                              .describe = describe,
                                              .hash = hash_derived,

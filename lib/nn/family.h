@@ -3,6 +3,7 @@
 #define DFQI_NN_FAMILY_H
 
 #include "io/safetensors.h"
+#include "nn/naming.h"
 #include "nn/network.h"
 
 /* Room for the name of a layer, and of a parameter of it. */
@@ -49,6 +50,20 @@ typedef struct dfqi_family_row {
     const char *names[6]; /* how the architectures' names begin, NULL behind the last */
     /* Do the tensors of a file without an architecture's name look like this family? */
     bool (*fits)(const dfqi_safetensors *st);
+    /* Side of a patch in pixels, 0 where there is none. NULL: there is none. */
+    int64_t (*patch)(const dfqi_arch *a);
+    /* Is the network convolutional? NULL: all of the family are. */
+    bool (*convolutional)(const dfqi_arch *a);
+    /* Standard deviation of random weights; 0: by their number of inputs (init.c). */
+    float deviation;
+    /* Another image size: what changes of the architecture beside it (NULL: nothing), and of the
+     * tensors in `view`. `fit` NULL: the size cannot be changed so. */
+    void (*resize)(dfqi_arch *a, int64_t image);
+    DFQI_CHECKED dfq_status (*fit)(dfqi_safetensors *view, const dfqi_arch *a);
+    /* What a naming (nn/naming.h) tells of this family alone. NULL: namings tell it nothing. */
+    void (*assume)(const dfqi_naming *naming, dfqi_arch *a);
+    /* Whose names the tensors have, where no naming tells. NULL: nobody's. */
+    const char *(*keys)(const dfqi_arch *a);
     /* Is a tensor of this name of no use, though files may have it? NULL: none is. */
     bool (*needless)(const char *name);
     /* Fills `a`, whose family and name (maybe empty) are set, from names and shapes. Other
@@ -92,6 +107,9 @@ typedef struct dfqi_family_row {
      * family cannot be rotated. */
     int32_t (*stream)(const dfqi_arch *a, dfqi_stream_part *out, int64_t *out_channels);
 } dfqi_family_row;
+
+/* For rows whose networks are not convolutional: false. */
+bool dfqi_never(const dfqi_arch *a);
 
 extern const dfqi_family_row dfqi_family_vit, dfqi_family_resnet, dfqi_family_mobilenet,
     dfqi_family_derived, dfqi_family_swin, dfqi_family_efficientnet, dfqi_family_imported;

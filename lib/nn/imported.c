@@ -149,7 +149,19 @@ dfq_status dfqi_imported_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_met
     return out->key && out->value ? DFQ_OK : DFQ_E_NOMEM;
 }
 
+static int64_t patch(const dfqi_arch *a)
+{
+    return a->of.vit.patch;
+}
+
+static bool convolutional(const dfqi_arch *a)
+{
+    return structure(a)->facts.products == 0;
+}
+
 const dfqi_family_row dfqi_family_imported = {.fits = dfqi_imported_fits,
+                                              .patch = patch,
+                                              .convolutional = convolutional,
                                               .find = find,
                                               .describe = describe,
                                               .hash = hash,

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "nn/network.h"
+#include "nn/family.h"
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -16,7 +16,8 @@ static bool ends_with(const char *text, const char *end)
  * activations after ReLUs, divided by the factor by which truncation reduces it. */
 static float deviation(dfqi_family family, const dfq_tensor *w)
 {
-    if (family == DFQI_FAMILY_VIT || family == DFQI_FAMILY_SWIN) return 0.02f;
+    const float own = dfqi_family_get(family)->deviation;
+    if (own > 0) return own;
     return sqrtf(2.0f * (float)w->dims[0] / (float)dfqi_tensor_count(w)) / 0.87962566f;
 }
 

@@ -261,7 +261,16 @@ static dfq_status alike(dfq_context *ctx, const dfqi_arch *teacher, const dfqi_a
     return dfqi_need_same(ctx, teacher, student, a->form == b->form && a->same == b->same);
 }
 
+static const char *keys(const dfqi_arch *a)
+{
+    static const char *const words[] = {[DFQI_INVERTED_TIMM] = "timm",
+                                        [DFQI_INVERTED_LUKEMELAS] = "efficientnet-pytorch",
+                                        [DFQI_INVERTED_TORCHVISION] = "torchvision"};
+    return words[a->of.inverted.keys];
+}
+
 const dfqi_family_row dfqi_family_efficientnet = {
+    .keys = keys,
     .names = {"efficientnet", "tf_efficientnet", "mobilenetv", "tf_mobilenetv", "tinynet"},
     .fits = fits,
     .find = find,

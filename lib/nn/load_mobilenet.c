@@ -33,6 +33,7 @@ static void describe(const dfqi_arch *a, char *text, size_t size)
 }
 
 const dfqi_family_row dfqi_family_mobilenet = {.names = {"mobilenet"},
+                                               .keys = dfqi_cnn_keys,
                                                .fits = fits,
                                                .find = find,
                                                .name = dfqi_mobilenet_name,

@@ -178,6 +178,7 @@ static void describe(const dfqi_arch *a, char *text, size_t size)
 }
 
 const dfqi_family_row dfqi_family_resnet = {.names = {"resnet", "resnext", "wide_resnet", "tv_res"},
+                                            .keys = dfqi_cnn_keys,
                                             .fits = fits,
                                             .find = find,
                                             .name = dfqi_resnet_name,

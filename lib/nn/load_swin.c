@@ -174,7 +174,25 @@ static dfq_status alike(dfq_context *ctx, const dfqi_arch *teacher, const dfqi_a
     return dfqi_need_same(ctx, teacher, student, memcmp(a, b, sizeof *a) == 0);
 }
 
+static int64_t patch(const dfqi_arch *a)
+{
+    return a->of.swin.patch;
+}
+
+static void assume(const dfqi_naming *naming, dfqi_arch *a)
+{
+    a->eps = naming->eps;
+    a->of.swin.pad_first = naming->pad_first;
+    a->source[DFQI_PROP_PADDING] = DFQ_SOURCE_TENSOR; /* names tell the library */
+}
+
 const dfqi_family_row dfqi_family_swin = {.names = {"swin"},
+                                          .patch = patch,
+                                          .convolutional = dfqi_never,
+                                          .deviation = 0.02f,
+                                          .resize = dfqi_swin_resize,
+                                          .fit = dfqi_swin_fit,
+                                          .assume = assume,
                                           .fits = fits,
                                           .needless = needless,
                                           .find = find,

@@ -185,7 +185,23 @@ static void attention(const dfqi_arch *a, int64_t block, dfqi_attention *out)
                             .drop = prefix};
 }
 
+static int64_t patch(const dfqi_arch *a)
+{
+    return a->of.vit.patch;
+}
+
+/* CLIP's norms have an eps of their own. */
+static void assume(const dfqi_naming *naming, dfqi_arch *a)
+{
+    if (!(a->of.vit.parts & DFQI_VIT_NORM_PRE)) a->eps = naming->eps;
+}
+
 const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
+                                         .patch = patch,
+                                         .convolutional = dfqi_never,
+                                         .deviation = 0.02f,
+                                         .fit = dfqi_vit_fit,
+                                         .assume = assume,
                                          .fits = fits,
                                          .find = find,
                                          .name = dfqi_vit_name,

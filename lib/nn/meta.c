@@ -124,13 +124,14 @@ static dfq_status take_image(dfq_context *ctx, const char *path, int64_t image, 
  * of the old image. */
 static dfq_status take_image_size(dfq_context *ctx, const char *path, int64_t size, dfqi_arch *a)
 {
+    const dfqi_family_row *row = dfqi_family_get(a->family);
     if (size == 0) return DFQ_OK;
     if (a->family == DFQI_FAMILY_IMPORTED)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "%s: image_size is %lld, but an imported network has the size of its ONNX "
                          "file, %lld; export it at another size",
                          path, (long long)size, (long long)a->image);
-    if (a->family != DFQI_FAMILY_VIT && a->family != DFQI_FAMILY_SWIN)
+    if (!row->fit)
         return dfqi_fail(
             ctx, DFQ_E_INVALID,
             "%s: image_size is for vision transformers; %.63s takes images of any size "
@@ -142,7 +143,7 @@ static dfq_status take_image_size(dfq_context *ctx, const char *path, int64_t si
                          path, (long long)size, (long long)dfqi_arch_patch(a), IMAGE_SIZE_MAX);
     if (a->crop <= 0 && a->source[DFQI_PROP_RESIZE] != DFQ_SOURCE_OPTION)
         a->resize = (int32_t)((double)a->resize * (double)size / (double)a->image);
-    if (a->family == DFQI_FAMILY_SWIN) dfqi_swin_resize(a, size);
+    if (row->resize) row->resize(a, size);
     a->image = size;
     a->source[DFQI_PROP_IMAGE] = DFQ_SOURCE_OPTION;
     return DFQ_OK;

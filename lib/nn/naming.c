@@ -366,26 +366,17 @@ void dfqi_naming_view_fini(dfqi_safetensors *view)
 
 void dfqi_naming_assume(const dfqi_naming *naming, dfqi_arch *a)
 {
-    if (!naming || (a->family != DFQI_FAMILY_VIT && a->family != DFQI_FAMILY_SWIN)) return;
-    if (!(a->of.vit.parts & DFQI_VIT_NORM_PRE)) a->eps = naming->eps;
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    if (!naming || !row->assume) return;
     if (naming->imagenet) dfqi_imagenet_statistics(a);
     if (naming->crop > 0) a->crop = naming->crop;
     if (naming->bilinear) a->filter = DFQI_BILINEAR;
-    if (a->family != DFQI_FAMILY_SWIN) return;
-    a->of.swin.pad_first = naming->pad_first;
-    a->source[DFQI_PROP_PADDING] = DFQ_SOURCE_TENSOR; /* names tell the library */
+    row->assume(naming, a);
 }
 
 const char *dfqi_naming_word(const dfqi_naming *naming, const dfqi_arch *a)
 {
-    static const char *const keys[] = {[DFQI_KEYS_TORCHVISION] = "torchvision",
-                                       [DFQI_KEYS_PYTORCHCV] = "pytorchcv",
-                                       [DFQI_KEYS_AKAMASTER] = "akamaster"};
+    const dfqi_family_row *row = dfqi_family_get(a->family);
     if (naming) return naming->name;
-    static const char *const inverted[] = {[DFQI_INVERTED_TIMM] = "timm",
-                                           [DFQI_INVERTED_LUKEMELAS] = "efficientnet-pytorch",
-                                           [DFQI_INVERTED_TORCHVISION] = "torchvision"};
-    if (a->family == DFQI_FAMILY_EFFICIENTNET) return inverted[a->of.inverted.keys];
-    bool cnn = a->family == DFQI_FAMILY_RESNET || a->family == DFQI_FAMILY_MOBILENET;
-    return cnn ? keys[a->of.cnn.keys] : "";
+    return row->keys ? row->keys(a) : "";
 }

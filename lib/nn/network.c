@@ -21,6 +21,12 @@ const dfqi_family_row *dfqi_family_get(dfqi_family family)
     return rows[family];
 }
 
+bool dfqi_never(const dfqi_arch *a)
+{
+    (void)a;
+    return false;
+}
+
 dfq_status dfqi_arch_need_attention(dfq_context *ctx, const dfqi_arch *a, const char *what)
 {
     if (dfqi_arch_blocks(a) > 0) return DFQ_OK;
@@ -46,13 +52,13 @@ void dfqi_arch_attention(const dfqi_arch *a, int64_t block, dfqi_attention *out)
 
 int64_t dfqi_arch_patch(const dfqi_arch *a)
 {
-    if (a->family == DFQI_FAMILY_SWIN) return a->of.swin.patch;
-    return a->family == DFQI_FAMILY_STAGES ? a->of.derived.space.vit.patch : a->of.vit.patch;
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    return row->patch ? row->patch(a) : 0;
 }
 
 int dfqi_arch_is_backbone(const dfqi_arch *a)
 {
-    return a->family == DFQI_FAMILY_VIT && (a->of.vit.parts & DFQI_VIT_NO_HEAD) != 0;
+    return (a->of.vit.parts & DFQI_VIT_NO_HEAD) != 0;
 }
 
 dfq_status dfqi_arch_need_classes(dfq_context *ctx, const dfqi_arch *a, const char *what)
@@ -66,9 +72,8 @@ dfq_status dfqi_arch_need_classes(dfq_context *ctx, const dfqi_arch *a, const ch
 
 int dfqi_arch_is_cnn(const dfqi_arch *a)
 {
-    if (a->family == DFQI_FAMILY_IMPORTED) return a->of.imported.structure->facts.products == 0;
-    return a->family != DFQI_FAMILY_VIT && a->family != DFQI_FAMILY_STAGES &&
-           a->family != DFQI_FAMILY_SWIN;
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    return !row->convolutional || row->convolutional(a);
 }
 
 void dfqi_arch_fini(dfqi_arch *a)

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/swin.h"
 #include "nn/vit.h"
 
 static int64_t whole_root(int64_t n)
@@ -38,8 +37,12 @@ static dfq_status resample(const dfq_tensor *t, int64_t prefix, int64_t from, in
 
 dfq_status dfqi_positions_fit(dfqi_safetensors *view, const dfqi_arch *arch)
 {
-    if (arch->family == DFQI_FAMILY_SWIN) return dfqi_swin_fit(view, arch);
-    if (arch->family != DFQI_FAMILY_VIT) return DFQ_OK;
+    const dfqi_family_row *row = dfqi_family_get(arch->family);
+    return row->fit ? row->fit(view, arch) : DFQ_OK;
+}
+
+dfq_status dfqi_vit_fit(dfqi_safetensors *view, const dfqi_arch *arch)
+{
     int64_t prefix = dfqi_vit_prefix(arch), to = arch->image / arch->of.vit.patch;
     for (int64_t i = 0; i < view->n_entries; i++) {
         const dfq_tensor *t = view->entries[i].tensor;

@@ -12,6 +12,10 @@ int32_t dfqi_vit_count(const dfqi_arch *a);
 void dfqi_vit_expect(const dfqi_arch *a, dfqi_expect *out);
 void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                       dfqi_taps *taps);
+/* Where the architecture has another grid of patches than the tensor pos_embed of `view` has rows
+ * behind those of the tokens in front of the patches: replaces the tensor by its interpolation to
+ * that grid, bicubic with antialias, as timm's resample_abs_pos_embed (positions.c). */
+DFQI_CHECKED dfq_status dfqi_vit_fit(dfqi_safetensors *view, const dfqi_arch *a);
 /* As in dfqi_family_row. */
 int32_t dfqi_vit_stream(const dfqi_arch *a, dfqi_stream_part *out, int64_t *out_channels);
 

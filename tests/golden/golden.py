@@ -3,6 +3,7 @@ import json
 import os
 import struct
 import sys
+import tempfile
 
 import numpy as np
 import torch
@@ -31,6 +32,15 @@ def read(path):
             a = np.frombuffer(data[begin:end], dtype=DTYPES[e["dtype"]]).reshape(e["shape"])
             out[name] = torch.from_numpy(a.copy())
     return out
+
+
+def stored(network):
+    """The tensors as the network's own library writes them, which may rename them."""
+    if not hasattr(network, "save_pretrained"):
+        return {k: v for k, v in network.state_dict().items() if v.dtype == torch.float32}
+    with tempfile.TemporaryDirectory() as folder:
+        network.save_pretrained(folder)
+        return read(os.path.join(folder, "model.safetensors"))
 
 
 def write(name, tensors, **meta):

@@ -3,9 +3,6 @@ transformers and torchvision store them, with images and logits in the same file
 transformers' own network; the second has torchvision's names and torch's own attention.
 
 usage: make_naming.py"""
-import os
-import tempfile
-
 import torch
 from torch import nn
 from transformers import ViTConfig, ViTForImageClassification
@@ -57,22 +54,13 @@ def transformers():
     return ViTForImageClassification(config)
 
 
-def stored(network):
-    """The tensors as the network's own library writes them, which may rename them."""
-    if not hasattr(network, "save_pretrained"):
-        return network.state_dict()
-    with tempfile.TemporaryDirectory() as folder:
-        network.save_pretrained(folder)
-        return golden.read(os.path.join(folder, "model.safetensors"))
-
-
 def write(file, network):
     torch.manual_seed(5)
     network.eval()
     with torch.no_grad():
         for p in network.parameters():
             p.copy_(torch.randn_like(p) * (0.3 if p.dim() > 1 else 0.1) + (p == 1))
-        tensors = stored(network)
+        tensors = golden.stored(network)
         x = torch.randn(IMAGES, 3, IMAGE, IMAGE)
         y = network.double()(x.double())
     golden.write(file, {**tensors, "x": x, "logits": getattr(y, "logits", y)})

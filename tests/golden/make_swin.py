@@ -5,9 +5,6 @@ window. timm's file also has a gradient of the images, and two bias tables for a
 timm interpolates them.
 
 usage: make_swin.py"""
-import os
-import tempfile
-
 import torch
 import torchvision
 from timm.layers import resize_rel_pos_bias_table
@@ -35,22 +32,13 @@ def transformers():
         num_heads=list(HEADS), mlp_ratio=RATIO, num_labels=CLASSES))
 
 
-def stored(network):
-    """The tensors as the network's own library writes them, which may rename them."""
-    if not hasattr(network, "save_pretrained"):
-        return {k: v for k, v in network.state_dict().items() if v.dtype == torch.float32}
-    with tempfile.TemporaryDirectory() as folder:
-        network.save_pretrained(folder)
-        return golden.read(os.path.join(folder, "model.safetensors"))
-
-
 def write(file, network):
     torch.manual_seed(6)
     network.eval()
     with torch.no_grad():
         for p in network.parameters():
             p.copy_(torch.randn_like(p) * (0.3 if p.dim() > 1 else 0.1) + (p == 1))
-    tensors = stored(network)
+    tensors = golden.stored(network)
     x = torch.randn(IMAGES, 3, IMAGE, IMAGE)
     leaf = x.double().requires_grad_()
     y = network.double()(leaf)

@@ -2,9 +2,6 @@
 own names, each with images and logits, in one file. A tensor is called "FORM:NAME".
 
 usage: make_vit_forms.py"""
-import os
-import tempfile
-
 import torch
 from timm.layers import SwiGLUPacked
 from timm.models.deit import VisionTransformerDistilled
@@ -42,16 +39,6 @@ FORMS = {
 }
 
 
-
-def stored(network):
-    """The tensors as the network's own library writes them, which may rename them."""
-    if not hasattr(network, "save_pretrained"):
-        return network.state_dict()
-    with tempfile.TemporaryDirectory() as folder:
-        network.save_pretrained(folder)
-        return golden.read(os.path.join(folder, "model.safetensors"))
-
-
 out = {}
 torch.manual_seed(5)
 for form, network in FORMS.items():
@@ -59,7 +46,7 @@ for form, network in FORMS.items():
     with torch.no_grad():
         for p in network.parameters():
             p.copy_(torch.randn_like(p) * (0.3 if p.dim() > 1 else 0.1) + (p == 1))
-        tensors = {f"{form}:{k}": v.clone() for k, v in stored(network).items()}
+        tensors = {f"{form}:{k}": v.clone() for k, v in golden.stored(network).items()}
         x = torch.randn(IMAGES, 3, IMAGE, IMAGE)
         y = network.double()(x.double())
     out.update({**tensors, f"{form}:x": x, f"{form}:logits": getattr(y, "logits", y)})

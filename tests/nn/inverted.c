@@ -120,24 +120,11 @@ END_TEST
 
 /* -- files ------------------------------------------------------------------------------------- */
 
-typedef struct loading {
-    dfq_context *ctx;
-    dfqi_network source;
-    file f;
-} loading;
-
 static void begin(loading *l, const dfqi_arch *a)
 {
-    l->ctx = dfqt_context(1);
-    ck_assert_int_eq(dfqi_network_new(l->ctx, a, &l->source), DFQ_OK);
+    dfqt_loading_begin(l, a);
     dfqt_fill(&l->source);
     dfqt_file(&l->source, &l->f);
-}
-
-static void end(loading *l)
-{
-    dfqi_network_fini(&l->source);
-    dfq_context_release(l->ctx);
 }
 
 static dfq_status load(loading *l, const char *name, dfqi_arch *out)
@@ -174,7 +161,7 @@ START_TEST(test_found)
     ck_assert_str_eq(a.name, names[_i]);
     ck_assert_mem_eq(&a.of.inverted, &want.of.inverted, sizeof a.of.inverted);
     ck_assert(a.classes == CLASSES && a.eps == k->eps && a.image == 224);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -189,12 +176,12 @@ START_TEST(test_padding)
     dfqt_file_meta(&l.f, "conv_padding", "same");
     ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
     ck_assert(a.of.inverted.same == 1 && a.source[DFQI_PROP_CONV_PADDING] == DFQ_SOURCE_METADATA);
-    end(&l);
+    dfqt_loading_end(&l);
     const dfqi_arch mobile = arch_of(&kinds[2]);
     begin(&l, &mobile);
     ck_assert_int_eq(load(&l, "mobilenetv2_035", &a), DFQ_OK);
     ck_assert(a.of.inverted.same == 0 && a.eps == 1e-5f);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -206,7 +193,7 @@ START_TEST(test_unknown)
     a.of.inverted.blocks[1].kernel = 7;
     begin(&l, &a);
     refused(&l, NULL, DFQ_E_UNSUPPORTED, "export it to ONNX");
-    end(&l);
+    dfqt_loading_end(&l);
     b = arch_of(&kinds[_i]);
     begin(&l, &b);
     for (int64_t i = 0; i < l.f.st.n_entries; i++) {
@@ -218,7 +205,7 @@ START_TEST(test_unknown)
         l.f.entries[l.f.st.n_entries++] = l.f.entries[i];
         l.f.entries[i] = kept;
     }
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 

@@ -10,24 +10,12 @@
 #include "support/comma.h"
 #include "support/fail_alloc.h"
 
-typedef struct loading {
-    dfq_context *ctx;
-    dfqi_network source;
-    file f;
-} loading;
-
 static loading begin(void)
 {
-    loading l = {.ctx = dfqt_context(1)};
+    loading l;
     dfqi_arch a = dfqt_arch(16, 4, 48, 2, 3);
-    ck_assert_int_eq(dfqi_network_new(l.ctx, &a, &l.source), DFQ_OK);
+    dfqt_loading_begin(&l, &a);
     return l;
-}
-
-static void end(loading *l)
-{
-    dfqi_network_fini(&l->source);
-    dfq_context_release(l->ctx);
 }
 
 /* Loads l->f, made from the source by the caller. */
@@ -70,7 +58,7 @@ START_TEST(test_good)
     ck_assert_int_eq(load(&l, "deit_mini", &a), DFQ_OK);
     ck_assert_str_eq(a.name, "deit_mini");
     ck_assert(a.mean[0] == 0.485f && a.std[2] == 0.225f && a.resize == 16);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -84,7 +72,7 @@ START_TEST(test_name_steers_no_terminal)
     dfqt_file_meta(&l.f, "architecture", "vit\n\x1B[31m \xC2\x9B\xFF");
     ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
     ck_assert_str_eq(a.name, "vit??[31m ??");
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -117,7 +105,7 @@ START_TEST(test_metadata_round_trip)
                               a.source[p] == DFQ_SOURCE_METADATA,
                           "%s", dfqi_prop_name((dfqi_prop)p));
         dfqi_arena_fini(&arena);
-        end(&l);
+        dfqt_loading_end(&l);
     }
 }
 END_TEST
@@ -138,7 +126,7 @@ START_TEST(test_missing)
         else
             refused(&l, DFQ_E_CORRUPT, name, "tensor");
     }
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -193,7 +181,7 @@ START_TEST(test_wrong_tensor)
     entry(&l, w->name)->tensor = t;
     refused(&l, w->code, w->part, "");
     dfqi_tensor_release(t);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -207,7 +195,7 @@ START_TEST(test_not_a_number)
         b[17] = bad[i];
         refused(&l, DFQ_E_NUMERIC, "blocks.1.mlp.fc1.bias", "element 17");
     }
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -224,7 +212,7 @@ START_TEST(test_left_over)
     l.f.entries[l.f.st.n_entries - 1].name = old; /* known to be harmless */
     ck_assert_int_eq(load(&l, NULL, &a), DFQ_OK);
     dfqi_tensor_release(t);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -243,7 +231,7 @@ START_TEST(test_half)
     ck_assert(dfqi_tensor_f32(dfqi_network_find(&net, "norm.bias"))[3] == 0.25f);
     dfqi_network_fini(&net);
     dfqi_tensor_release(t);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -287,7 +275,7 @@ START_TEST(test_nonsense)
     if (strcmp(nonsenses[_i].key, "heads") != 0) dfqt_file_meta(&l.f, "heads", "3");
     dfqt_file_meta(&l.f, nonsenses[_i].key, nonsenses[_i].value);
     refused(&l, nonsenses[_i].code, nonsenses[_i].key, "");
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -297,7 +285,7 @@ START_TEST(test_heads_unknown)
     loading l = begin();
     dfqt_file(&l.source, &l.f);
     refused(&l, DFQ_E_CORRUPT, "heads", "48");
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -324,7 +312,7 @@ START_TEST(test_refused_allocations)
     loading l = begin();
     donor d = {&l.source};
     fail_alloc_sweep(take, &d, 1);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 

@@ -9,17 +9,9 @@
 #include "nn/support.h"
 #include "support/fail_alloc.h"
 
-typedef struct loading {
-    dfq_context *ctx;
-    dfqi_network source;
-    file f;
-    char names[304][112]; /* with a prefix */
-} loading;
-
 static void begin(loading *l, const dfqi_arch *a)
 {
-    l->ctx = dfqt_context(1);
-    ck_assert_int_eq(dfqi_network_new(l->ctx, a, &l->source), DFQ_OK);
+    dfqt_loading_begin(l, a);
     dfqt_fill(&l->source);
     dfqt_file(&l->source, &l->f);
 }
@@ -37,12 +29,6 @@ static void begin_small(loading *l, dfqi_keys keys)
 {
     dfqi_arch a = dfqt_resnet(keys, 4, 3, 2);
     begin(l, &a);
-}
-
-static void end(loading *l)
-{
-    dfqi_network_fini(&l->source);
-    dfq_context_release(l->ctx);
 }
 
 static dfq_status load(loading *l, const char *name, dfqi_arch *arch)
@@ -129,7 +115,7 @@ START_TEST(test_kinds)
     ck_assert_int_eq(a.image, k->image);
     ck_assert_int_eq(a.resize, k->resize);
     ck_assert(a.mean[0] == k->mean && a.eps == 1e-5f && a.channels == 3);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -155,7 +141,7 @@ START_TEST(test_widths)
     ck_assert_str_eq(a.name, cases[_i].name);
     ck_assert_mem_eq(&a.of.cnn, &b.of.cnn, sizeof a.of.cnn);
     ck_assert_int_eq(load(&l, "resnetaa50", &a), DFQ_E_UNSUPPORTED);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -168,7 +154,7 @@ START_TEST(test_only_onnx)
     l.f.st.n_entries = 0;
     add(&l, "features.denseblock1.denselayer1.norm1.weight", l.source.params[0].tensor);
     refused(&l, DFQ_E_UNSUPPORTED, "those of a DenseNet", "give the .onnx file");
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -185,18 +171,18 @@ START_TEST(test_variants)
     ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
     ck_assert_int_eq(a.of.cnn.padded, 0);
     dfqi_tensor_release(counter);
-    end(&l);
+    dfqt_loading_end(&l);
     b = arch_of(&kinds[6]);
     begin(&l, &b);
     ck_assert_int_eq(load(&l, "resnet50b", &a), DFQ_OK);
     ck_assert_int_eq(a.of.cnn.stride_first, 0);
-    end(&l);
+    dfqt_loading_end(&l);
     b = arch_of(&kinds[2]);
     b.classes = 100;
     begin(&l, &b);
     ck_assert_int_eq(load(&l, NULL, &a), DFQ_OK);
     ck_assert(a.mean[0] == 0.50705882f && a.std[2] == 0.27607843f);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -225,7 +211,7 @@ START_TEST(test_metadata_round_trip)
     memset(b.source, 0, sizeof b.source);
     ck_assert_mem_eq(&a, &b, sizeof a);
     dfqi_arena_fini(&arena);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -253,7 +239,7 @@ START_TEST(test_missing)
                       "%s: %s", name, l.ctx->error);
         ck_assert_msg(tells || strstr(l.ctx->error, name), "%s is not in: %s", name, l.ctx->error);
     }
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -270,7 +256,7 @@ START_TEST(test_unknown)
     l.f.st.n_entries--;
     add(&l, "layer5.0.conv1.weight", t);
     refused(&l, DFQ_E_CORRUPT, "layer5.0.conv1.weight", "does not belong");
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -284,7 +270,7 @@ START_TEST(test_doubled)
     add(&l, "bn1.weight", l.source.params[1].tensor);
     refused(&l, DFQ_E_CORRUPT, "tensor bn1.weight is bn1.weight, which another tensor is already",
             "two networks");
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -297,7 +283,7 @@ START_TEST(test_no_batchnorm)
         if (l.f.entries[i].tensor->rank > 1) l.f.entries[n++] = l.f.entries[i];
     l.f.st.n_entries = n;
     refused(&l, DFQ_E_UNSUPPORTED, "BatchNorm", "before BatchNorm was folded");
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -320,7 +306,7 @@ START_TEST(test_variance)
     ck_assert_int_eq(load(&l, NULL, &a), DFQ_OK);
     memset(v, 0, (size_t)dfqi_tensor_count(variance) * sizeof *v);
     refused(&l, DFQ_E_NUMERIC, "layer2.1.bn2.running_var", "holds 0 everywhere");
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -356,7 +342,7 @@ START_TEST(test_wrong_tensor)
     entry(&l, w->name)->tensor = t;
     refused(&l, DFQ_E_SHAPE, w->part, "");
     dfqi_tensor_release(t);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -377,7 +363,7 @@ START_TEST(test_wrong_family)
     l.f.st.n_entries = 1;
     l.f.entries[0].name = (char *)(uintptr_t) "encoder.weight";
     refused(&l, DFQ_E_UNSUPPORTED, "no known architecture", "conv1.weight");
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -397,7 +383,7 @@ START_TEST(test_refused_allocations)
     loading l;
     begin_small(&l, DFQI_KEYS_PYTORCHCV);
     fail_alloc_sweep(take, &l, 1);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 

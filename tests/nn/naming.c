@@ -9,7 +9,6 @@
 #include "nn/load.h"
 #include "nn/support.h"
 
-#include "support/fail_alloc.h"
 #include "support/path.h"
 
 enum { WIDTH = 24, CLASSES = 5, IMAGES = 3, IMAGE = 16 };
@@ -177,22 +176,12 @@ START_TEST(test_parts)
 }
 END_TEST
 
-static dfq_status load_once(dfq_context *ctx, void *arg)
-{
-    scene *s = arg;
-    dfqi_arch a;
-    dfqi_network net;
-    s->st.ctx = ctx;
-    DFQI_TRY(load(s, &a, &net));
-    dfqi_network_fini(&net);
-    return DFQ_OK;
-}
-
 START_TEST(test_refused_allocations)
 {
+    const dfq_load_options o = {.struct_size = sizeof o, .heads = 2};
     scene s;
     begin(&s, 0);
-    fail_alloc_sweep(load_once, &s, 1);
+    dfqt_sweep_take(&s.st, &o);
     end(&s);
 }
 END_TEST

@@ -7,23 +7,10 @@
 #include "nn/load.h"
 #include "nn/support.h"
 
-typedef struct loading {
-    dfq_context *ctx;
-    dfqi_network source;
-    file f;
-} loading;
-
 static void begin(loading *l, const dfqi_arch *a)
 {
-    l->ctx = dfqt_context(1);
-    ck_assert_int_eq(dfqi_network_new(l->ctx, a, &l->source), DFQ_OK);
+    dfqt_loading_begin(l, a);
     dfqt_file(&l->source, &l->f);
-}
-
-static void end(loading *l)
-{
-    dfqi_network_fini(&l->source);
-    dfq_context_release(l->ctx);
 }
 
 static void works(loading *l, const char *path, const dfq_load_options *o, dfqi_arch *a)
@@ -132,7 +119,7 @@ START_TEST(test_vit_names)
         if (n->path && n->heads_from == FILE_NAME)
             ck_assert_str_eq(a.name, "deit_tiny_patch16_224");
     }
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -187,7 +174,7 @@ START_TEST(test_resnet_names)
     ck_assert_int_eq(a.of.cnn.stride_first, r->first);
     ck_assert_int_eq(a.resize, r->small ? 32 : 256);
     ck_assert_int_eq(a.filter, DFQI_BILINEAR);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -202,7 +189,7 @@ START_TEST(test_mobilenet_names)
     works(&l, "some.file", NULL, &a);
     ck_assert_int_eq(a.source[DFQI_PROP_MEAN], NAME);
     ck_assert_int_eq(a.source[DFQI_PROP_STEM], 0); /* it has one stem */
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -229,7 +216,7 @@ START_TEST(test_keys_that_do_not_fit)
     dfqt_file_meta(&l.f, "resize", "256");
     fails(&l, NULL, DFQ_E_CORRUPT,
           "metadata resize and crop_pct exclude each other; leave one out");
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -276,7 +263,7 @@ START_TEST(test_order)
     o.crop = 0.875;
     works(&l, "some.file", &o, &a);
     ck_assert_int_eq(a.resize, 256);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -300,7 +287,7 @@ START_TEST(test_grid)
     dfqt_file_meta(&l.f, "image", "24");
     works(&l, "some.file", &o, &a);
     ck_assert_int_eq(a.source[DFQI_PROP_GRID], DFQ_SOURCE_METADATA);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 
@@ -326,14 +313,14 @@ START_TEST(test_bad_options)
     for (size_t i = 0; i < sizeof vits / sizeof *vits; i++) fails(&l, &vits[i], DFQ_E_INVALID, "");
     const dfq_load_options five = {.heads = 5};
     fails(&l, &five, DFQ_E_CORRUPT, "width is 48, must be a multiple of heads, 5");
-    end(&l);
+    dfqt_loading_end(&l);
     begin(&l, &cnn);
     for (size_t i = 0; i < sizeof cnns / sizeof *cnns; i++) fails(&l, &cnns[i], DFQ_E_INVALID, "");
     dfqi_arch a;
     const dfq_load_options good = {.stem = DFQ_STEM_STRIDE2, .image = 64};
     works(&l, "some.file", &good, &a);
     ck_assert(a.of.cnn.stem == DFQ_STEM_STRIDE2 && a.image == 64 && a.resize == 64);
-    end(&l);
+    dfqt_loading_end(&l);
 }
 END_TEST
 

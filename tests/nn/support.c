@@ -9,6 +9,7 @@
 #include "nn/naming.h"
 #include "nn/positions.h"
 #include "nn/vit_forms.h"
+#include "support/fail_alloc.h"
 #include "support/formula.h"
 #include "support/small_vit.h"
 
@@ -105,4 +106,38 @@ dfq_status dfqt_take(const dfqi_safetensors *st, const char *path, const dfq_loa
     dfqi_naming_view_fini(&view);
     dfqi_arena_fini(&names);
     return status;
+}
+
+typedef struct taking {
+    dfqi_safetensors *st;
+    const dfq_load_options *o;
+} taking;
+
+static dfq_status take_once(dfq_context *ctx, void *arg)
+{
+    const taking *t = arg;
+    dfqi_arch a;
+    dfqi_network net;
+    t->st->ctx = ctx;
+    DFQI_TRY(dfqt_take(t->st, "some.file", t->o, &a, &net));
+    dfqi_network_fini(&net);
+    return DFQ_OK;
+}
+
+void dfqt_sweep_take(dfqi_safetensors *st, const dfq_load_options *o)
+{
+    taking t = {st, o};
+    fail_alloc_sweep(take_once, &t, 1);
+}
+
+void dfqt_loading_begin(loading *l, const dfqi_arch *a)
+{
+    *l = (loading){.ctx = dfqt_context(1)};
+    ck_assert_int_eq(dfqi_network_new(l->ctx, a, &l->source), DFQ_OK);
+}
+
+void dfqt_loading_end(loading *l)
+{
+    dfqi_network_fini(&l->source);
+    dfq_context_release(l->ctx);
 }

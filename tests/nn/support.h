@@ -24,5 +24,17 @@ void dfqt_file_meta(file *f, const char *key, const char *value);
 /* Loads a network as dfqi_model_load() does; o may be NULL. */
 DFQI_CHECKED dfq_status dfqt_take(const dfqi_safetensors *st, const char *path,
                                   const dfq_load_options *o, dfqi_arch *arch, dfqi_network *out);
+/* The same with each of its allocations refused in turn. */
+void dfqt_sweep_take(dfqi_safetensors *st, const dfq_load_options *o);
+
+/* A file of a network that a test changes before it is loaded. */
+typedef struct loading {
+    dfq_context *ctx;
+    dfqi_network source;
+    file f;               /* made by the test */
+    char names[304][112]; /* room for other names of its tensors */
+} loading;
+void dfqt_loading_begin(loading *l, const dfqi_arch *a); /* all tensors zero */
+void dfqt_loading_end(loading *l);
 
 #endif

@@ -10,7 +10,6 @@
 #include "nn/load.h"
 #include "nn/rotate.h"
 #include "nn/support.h"
-#include "support/fail_alloc.h"
 #include "support/path.h"
 
 enum { IMAGE = 40, CLASSES = 5, IMAGES = 2, BLOCKS = 5, TENSORS = 160, EXTRA = 4, NAME = 128 };
@@ -316,23 +315,12 @@ START_TEST(test_image_size)
 }
 END_TEST
 
-static dfq_status load_once(dfq_context *ctx, void *arg)
-{
-    scene *s = arg;
-    dfqi_arch a;
-    dfqi_network net;
-    s->st.ctx = ctx;
-    DFQI_TRY(load(s, &a, &net));
-    dfqi_network_fini(&net);
-    return DFQ_OK;
-}
-
 START_TEST(test_refused_allocations)
 {
     scene s;
+    const dfq_load_options o = {.struct_size = sizeof o, .image = IMAGE, .image_size = _i ? 28 : 0};
     begin(&s, _i ? TIMM : TRANSFORMERS);
-    s.image_size = _i ? 28 : 0;
-    fail_alloc_sweep(load_once, &s, 1);
+    dfqt_sweep_take(&s.st, &o);
     end(&s);
 }
 END_TEST
