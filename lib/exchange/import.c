@@ -157,7 +157,8 @@ static bool fold(im *m)
     if (!f) return false;
     for (int32_t k = 0; k < n; k++) in[k] = dfqi_im_const(m, m->in[k]);
     for (int32_t k = 0; k < n && m->status == DFQ_OK; k++)
-        if (!in[k]) dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "leaves out operand %d", k);
+        if (!in[k] && (k != 1 || strcmp(m->node->op_type, "Clip") != 0))
+            dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "leaves out operand %d", k);
     if (m->status != DFQ_OK) return true;
     f(m, in, &t);
     if (m->status == DFQ_OK) dfqi_im_set_const(m, 0, &t);
@@ -260,15 +261,10 @@ static dfq_status to_logits(im *m, int32_t v, const dfq_load_options *o, dfqi_mo
         return m->status;
     }
     im_view w = y->v;
-    int64_t classes = dfqi_im_extent(&w, 1);
-    if (w.scale < 1 || w.scale > 1) {
-        float factor = (float)w.scale, *times = dfqi_im_alloc(m, (size_t)classes, sizeof *times);
-        for (int64_t i = 0; times && i < classes; i++) times[i] = factor;
-        w.scale = 1;
-        if (!times || !dfqi_im_absorb(m, &w, times, NULL))
-            dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
-                         "the logits are multiplied by a number behind the classifier");
-    }
+    w.shared |= y->uses > 1;
+    w = dfqi_im_settled(m, &w, 1);
+    if (m->status != DFQ_OK) return m->status;
+    const int64_t classes = dfqi_im_extent(&w, 1);
     int32_t logits = dfqi_im_arrange(m, &w, 1, &w.axes[1]);
     if (m->status != DFQ_OK) return m->status;
     return dfqi_im_finish(m, logits, classes, out, o);

@@ -1,6 +1,7 @@
 /* Arithmetic that no layer takes into its parameters: numbers along some axes, values whose shapes
  * meet by copies, and parts of norms that something else reads. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "exchange/import_priv.h"
@@ -33,7 +34,10 @@ static int32_t affine(im *m, int32_t rows, int64_t n, const im_tensor *w, double
                       const im_tensor *b, double sign)
 {
     dfqi_structure_op op = {.kind = DFQI_STRUCTURE_AFFINE, .n_in = 3, .in = {rows}, .n_out = 1};
-    dfqi_im_layer_name(m, -1, -1, op.name);
+    if (m->node)
+        dfqi_im_layer_name(m, -1, -1, op.name);
+    else
+        snprintf(op.name, sizeof op.name, "logits");
     op.in[1] = dfqi_im_param(m, "weight", 1, &n, NULL);
     op.in[2] = dfqi_im_param(m, "bias", 1, &n, NULL);
     float *to = dfqi_im_param_data(m, op.in[1]), *more = dfqi_im_param_data(m, op.in[2]);

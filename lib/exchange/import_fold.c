@@ -266,11 +266,11 @@ static void fold_where(im *m, const im_tensor *const *in, im_tensor *out)
     }
 }
 
-/* With both bounds. With the lower one alone it is Max. */
+/* With both bounds, the lower one may be absent. With the lower one alone it is Max. */
 static void fold_clip(im *m, const im_tensor *const *in, im_tensor *out)
 {
-    im_tensor low;
-    two(m, MAX, in, &low);
+    im_tensor low = *in[0];
+    if (in[1]) two(m, MAX, in, &low);
     if (m->status == DFQ_OK) two(m, MIN, (const im_tensor *[]){&low, in[2]}, out);
 }
 

@@ -45,6 +45,30 @@ void dfqi_im_fold_matmul(im *m, const im_tensor *const *in, im_tensor *out)
     }
 }
 
+/* x w or x w^T, + b */
+void dfqi_im_fold_gemm(im *m, const im_tensor *const *in, im_tensor *out)
+{
+    const im_tensor *x = in[0], *w = in[1], *b = m->n_in > 2 ? in[2] : NULL;
+    const bool trans = dfqi_im_attr_int(m, "transB", 0) != 0;
+    const double alpha = dfqi_im_attr_float(m, "alpha", 1), beta = dfqi_im_attr_float(m, "beta", 1);
+    bool fits = !x->is_int && !w->is_int && x->rank == 2 && w->rank == 2 &&
+                !dfqi_im_attr_int(m, "transA", 0);
+    const int64_t k = fits ? x->dims[1] : 0, n = fits ? w->dims[trans ? 0 : 1] : 0;
+    fits = fits && w->dims[trans ? 1 : 0] == k && (!b || (!b->is_int && b->count == n));
+    if (!fits) dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "multiplies constants whose shapes do not fit");
+    if (m->status != DFQ_OK || !dfqi_im_work(m, x->count, n) ||
+        !dfqi_im_tensor_new(m, false, 2, (int64_t[]){x->dims[0], n}, out))
+        return;
+    for (int64_t i = 0; n > 0 && i < out->count; i++) {
+        double sum = 0;
+        for (int64_t j = 0; j < k; j++)
+            sum +=
+                (double)x->f[i / n * k + j] * (double)w->f[trans ? i % n * k + j : j * n + i % n];
+        ((float *)(uintptr_t)out->f)[i] =
+            (float)(alpha * sum + (b ? beta * (double)b->f[i % n] : 0.0));
+    }
+}
+
 /* Part 0 is *out, the others are outputs already. */
 void dfqi_im_fold_split(im *m, const im_tensor *const *in, im_tensor *out)
 {
@@ -85,7 +109,7 @@ void dfqi_im_fold_tile(im *m, const im_tensor *const *in, im_tensor *out)
     int64_t dims[IM_RANK] = {0};
     bool fits = times->is_int && times->rank == 1 && times->count == x->rank;
     for (int32_t i = 0; fits && i < x->rank; i++)
-        fits = times->i[i] >= 0 && dfqi_mul_i64(x->dims[i], times->i[i], &dims[i]);
+        fits = times->i[i] > 0 && x->dims[i] > 0 && dfqi_mul_i64(x->dims[i], times->i[i], &dims[i]);
     if (!fits) {
         dfqi_im_fail(m, DFQ_E_CORRUPT, "must have one number of copies for each axis");
         return;

@@ -31,20 +31,34 @@ static bool in_range(const int64_t *v, int n, int64_t lo, int64_t hi)
     return true;
 }
 
-/* Reads the attributes of a window; `kernel` is that of a weight, or NULL. */
-static bool read_window(im *m, const im_view *x, const int64_t *kernel, window *w)
+/* A list of an attribute: `n` numbers, or half as many of a window along x alone, whose others are
+ * `other`; the same steps along y do nothing there. */
+static bool read_list(im *m, const char *name, bool alone, int32_t n, bool same, int64_t *out)
+{
+    int64_t list[4];
+    const int32_t have = dfqi_im_ints(m, name, -1, 4, list);
+    if (have < 0) return true;
+    if (have != (alone ? n / 2 : n)) return false;
+    for (int32_t k = 0; k < n; k++)
+        if (!alone)
+            out[k] = list[k];
+        else if (k % 2 == 1 || same)
+            out[k] = list[k / 2];
+    return true;
+}
+
+/* Reads the attributes of a window; `kernel` is that of a weight, or NULL. `alone`: the image is a
+ * row. */
+static bool read_window(im *m, const im_view *x, const int64_t *kernel, bool alone, window *w)
 {
     *w = (window){.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
     if (m->status != DFQ_OK) return false;
-    int32_t n = dfqi_im_ints(m, "kernel_shape", -1, 2, w->kernel);
-    bool good = x->rank == 4 && (n == 2 || (n < 0 && kernel));
+    bool good = x->rank == 4 && (kernel || dfqi_im_attr(m, "kernel_shape")) &&
+                read_list(m, "kernel_shape", alone, 2, false, w->kernel) &&
+                read_list(m, "strides", alone, 2, true, w->stride) &&
+                read_list(m, "dilations", alone, 2, true, w->dilation) &&
+                read_list(m, "pads", alone, 4, false, w->pad);
     if (kernel) memcpy(w->kernel, kernel, sizeof w->kernel);
-    n = dfqi_im_ints(m, "strides", -1, 2, w->stride);
-    good &= n == 2 || n < 0;
-    n = dfqi_im_ints(m, "dilations", -1, 2, w->dilation);
-    good &= n == 2 || n < 0;
-    n = dfqi_im_ints(m, "pads", -1, 4, w->pad);
-    good &= n == 4 || n < 0;
     good = good && in_range(w->kernel, 2, 1, STEP_MOST) && in_range(w->stride, 2, 1, STEP_MOST) &&
            in_range(w->dilation, 2, 1, STEP_MOST) && in_range(w->pad, 4, 0, STEP_MOST);
     if (!good) {
@@ -111,11 +125,28 @@ static int32_t bordered(im *m, int32_t image, const int64_t pad[4])
         (int64_t[]){v.dims[0] + pad[0] + pad[2], v.dims[1] + pad[1] + pad[3], v.dims[2]});
 }
 
-static void set_image(im *m, int32_t base, int64_t channels, int64_t y, int64_t x)
+/* [N,C,Y,X], or [N,C,X] if the operand is a row. */
+static void set_image(im *m, int32_t base, int64_t channels, int64_t y, int64_t x, double scale)
 {
     im_view v =
         dfqi_im_view_new(m, base, 4, (int64_t[]){1, channels, y, x}, 3, (int32_t[]){2, 3, 1});
+    v.scale = scale;
+    if (dfqi_im_operand(m, 0)->v.rank == 3) {
+        v.rank = 3;
+        v.axes[2] = v.axes[3];
+    }
     dfqi_im_set_view(m, 0, &v);
+}
+
+/* A row [N,C,X] as an image [N,C,1,X]. */
+static im_view as_image(const im_view *x)
+{
+    im_view y = *x;
+    if (x->rank != 3) return y;
+    y.rank = 4;
+    y.axes[3] = x->axes[2];
+    y.axes[2] = (im_axis){.n = 0};
+    return y;
 }
 
 /* -- convolution ------------------------------------------------------------------------------- */
@@ -146,7 +177,7 @@ static void patches(im *m, const im_view *x, const window *w, dfqi_structure_op 
     op->kind = DFQI_STRUCTURE_LINEAR;
     op->in[0] = dfqi_im_op(m, &cut, 2, (int64_t[]){n, values});
     if (op->n_in == 2) op->in[op->n_in++] = dfqi_im_param_fill(m, "bias", outs, 0);
-    set_image(m, dfqi_im_op(m, op, 2, (int64_t[]){n, outs}), outs, w->out[0], w->out[1]);
+    set_image(m, dfqi_im_op(m, op, 2, (int64_t[]){n, outs}), outs, w->out[0], w->out[1], 1);
 }
 
 static bool is_patches(const im *m, const im_view *x, const window *w, int64_t groups)
@@ -177,14 +208,28 @@ static bool is_one_image(im *m, const im_view *x)
     return false;
 }
 
+/* A weight [O,C,k] as [O,C,1,k]. */
+static const im_tensor *filter_of_row(const im_tensor *w, im_tensor *out)
+{
+    *out = *w;
+    out->rank = 4;
+    out->dims[3] = w->dims[2];
+    out->dims[2] = 1;
+    return out;
+}
+
 void dfqi_im_conv(im *m)
 {
-    const im_view *x = dfqi_im_view_of(m, 0);
-    const im_tensor *w = dfqi_im_const(m, m->in[1]),
+    const im_view *own = dfqi_im_view_of(m, 0);
+    const im_tensor *given = dfqi_im_const(m, m->in[1]), *w = given,
                     *b = m->n_in > 2 ? dfqi_im_const(m, m->in[2]) : NULL;
     int64_t groups = dfqi_im_attr_int(m, "group", 1);
+    im_tensor wide;
     window g;
-    if (!x) return;
+    if (!own) return;
+    const bool alone = own->rank == 3 && given && given->rank == 3;
+    const im_view image = as_image(own), *x = &image;
+    if (alone) w = filter_of_row(given, &wide);
     bool good = w && !w->is_int && w->rank == 4 && w->count > 0 && x->rank == 4 &&
                 (m->n_in < 3 || m->in[2] < 0 || b) &&
                 (!b || (!b->is_int && b->count == w->dims[0]));
@@ -197,7 +242,7 @@ void dfqi_im_conv(im *m)
             "that fits and a constant bias");
         return;
     }
-    if (!read_window(m, x, w->dims + 2, &g)) return;
+    if (!read_window(m, x, w->dims + 2, alone, &g)) return;
     if (dfqi_im_extent(x, 0) > 1 && is_pointwise(&g) && groups == 1) {
         dfqi_im_pointwise(m, x, w, b);
         return;
@@ -229,18 +274,20 @@ void dfqi_im_conv(im *m)
            (int64_t[]){g.stride[0], border ? 0 : pad, g.dilation[0], groups, border ? 0 : more},
            5 * sizeof *op.ints);
     set_image(m, dfqi_im_op(m, &op, 3, (int64_t[]){g.out[0], g.out[1], w->dims[0]}), w->dims[0],
-              g.out[0], g.out[1]);
+              g.out[0], g.out[1], 1);
 }
 
 /* -- pooling ----------------------------------------------------------------------------------- */
 
 static void pool(im *m, dfqi_structure_kind kind)
 {
-    const im_view *x = dfqi_im_view_of(m, 0);
+    const im_view *own = dfqi_im_view_of(m, 0);
     window g;
     int64_t pad, more;
     bool border;
-    if (!x || !read_window(m, x, NULL, &g) || !is_one_image(m, x) ||
+    if (!own) return;
+    const im_view image = as_image(own), *x = &image;
+    if (!read_window(m, x, NULL, own->rank == 3, &g) || !is_one_image(m, x) ||
         !is_square(m, &g, &pad, &more, &border))
         return;
     int64_t ceil[2];
@@ -248,7 +295,7 @@ static void pool(im *m, dfqi_structure_kind kind)
         ceil[k] = (g.out[k] - 1) * g.stride[k] + g.kernel[k] - dfqi_im_extent(x, 2 + k) - pad;
     if (g.up) more = ceil[0] - pad > 0 ? ceil[0] - pad : 0;
     if (g.kernel[0] != g.kernel[1] || g.dilation[0] != 1 || border || pad > g.kernel[0] / 2 ||
-        pad + more >= g.kernel[0] + (pad + more == 0) || x->scale < 1 || x->scale > 1 ||
+        pad + more >= g.kernel[0] + (pad + more == 0) || !(x->scale > 0) ||
         (g.up && ceil[0] != ceil[1])) {
         dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
                      "must have a square window without dilation, padded by at most half of it and "
@@ -264,7 +311,8 @@ static void pool(im *m, dfqi_structure_kind kind)
                             .n_ints = avg ? 5 : 4,
                             .ints = {g.kernel[0], g.stride[0], pad, more}};
     if (avg) op.ints[4] = dfqi_im_attr_int(m, "count_include_pad", 0) != 0;
-    set_image(m, dfqi_im_op(m, &op, 3, (int64_t[]){g.out[0], g.out[1], c}), c, g.out[0], g.out[1]);
+    set_image(m, dfqi_im_op(m, &op, 3, (int64_t[]){g.out[0], g.out[1], c}), c, g.out[0], g.out[1],
+              x->scale);
 }
 
 void dfqi_im_max_pool(im *m)
@@ -272,8 +320,28 @@ void dfqi_im_max_pool(im *m)
     pool(m, DFQI_STRUCTURE_MAX_POOL);
 }
 
+/* Means of windows of x alone that do not overlap: [..,X] as [..,X/k,k]. */
+static bool is_split(im *m)
+{
+    const im_view *x = dfqi_im_view_of(m, 0);
+    window g;
+    im_view y, z;
+    if (!x || x->rank != 3) return false;
+    const im_view image = as_image(x);
+    bool over[IM_RANK] = {false, false, false, true};
+    if (!read_window(m, &image, NULL, true, &g) || g.kernel[1] != g.stride[1] || g.pad[1] != 0 ||
+        g.pad[3] != 0 || dfqi_im_extent(x, 2) % g.kernel[1] != 0)
+        return false;
+    const int64_t dims[4] = {dfqi_im_extent(x, 0), dfqi_im_extent(x, 1), g.out[1], g.kernel[1]};
+    if (!dfqi_im_view_reshape(m, x, 4, dims, &y)) return false;
+    z = dfqi_im_mean(m, &y, over, false);
+    dfqi_im_set_view(m, 0, &z);
+    return true;
+}
+
 void dfqi_im_avg_pool(im *m)
 {
+    if (is_split(m)) return;
     pool(m, DFQI_STRUCTURE_AVG_POOL);
 }
 
@@ -303,37 +371,6 @@ void dfqi_im_pad(im *m)
     }
     const int64_t pad[4] = {pads[2], pads[3], pads[6], pads[7]};
     set_image(m, bordered(m, image_of(m, x), pad), dfqi_im_extent(x, 1),
-              dfqi_im_extent(x, 2) + pad[0] + pad[2], dfqi_im_extent(x, 3) + pad[1] + pad[3]);
-}
-
-/* The mean over some axes: the others stay in the order of memory. */
-im_view dfqi_im_mean(im *m, const im_view *x, const bool over[IM_RANK], bool keep)
-{
-    im_axis groups[3] = {{.n = 0}, {.n = 0}, {.n = 0}};
-    for (int32_t i = 0; i < x->rank; i++)
-        for (int32_t k = 0; over[i] && k < x->axes[i].n; k++)
-            groups[0].atoms[groups[0].n++] = x->axes[i].atoms[k];
-    groups[2] = dfqi_im_others(x, &groups[0]);
-    im_view y;
-    dfqi_im_view_order(x, 3, groups, &y);
-    int64_t n = 1;
-    for (int32_t i = groups[0].n; i < y.n_atoms; i++) n *= y.atoms[i].extent;
-    dfqi_structure_op op = {.kind = DFQI_STRUCTURE_MEAN_POOL,
-                            .n_in = 1,
-                            .in = {dfqi_im_arrange(m, x, 3, groups)},
-                            .n_out = 1};
-    y.base = dfqi_im_op(m, &op, 1, &n);
-    y.shared = false;
-    dfqi_im_view_drop(&y, groups[0].n, over, keep);
-    return y;
-}
-
-void dfqi_im_global_pool(im *m)
-{
-    const im_view *x = dfqi_im_view_of(m, 0);
-    if (!x) return;
-    bool over[IM_RANK] = {false};
-    for (int32_t i = 2; i < x->rank; i++) over[i] = true;
-    im_view y = dfqi_im_mean(m, x, over, true);
-    dfqi_im_set_view(m, 0, &y);
+              dfqi_im_extent(x, 2) + pad[0] + pad[2], dfqi_im_extent(x, 3) + pad[1] + pad[3],
+              x->scale);
 }

@@ -74,8 +74,7 @@ void dfqi_im_transpose(im *m)
 
 /* -- parts ------------------------------------------------------------------------------------- */
 
-/* Entries that are no whole part of an axis: a run of values, with the axis in front. */
-static bool cut_out(im *m, const im_view *x, int32_t axis, int64_t first, int64_t n, im_view *out)
+bool dfqi_im_cut_out(im *m, const im_view *x, int32_t axis, int64_t first, int64_t n, im_view *out)
 {
     im_axis all = x->axes[axis];
     int64_t dims[IM_RANK], rest = 1;
@@ -102,57 +101,15 @@ static bool cut_out(im *m, const im_view *x, int32_t axis, int64_t first, int64_
     return m->status == DFQ_OK;
 }
 
-/* Entries first, first + step, ... of an axis that is a multiple of the step. */
-static bool strided(im *m, const im_view *x, int32_t axis, int64_t first, int64_t step,
-                    im_view *out)
-{
-    int64_t dims[IM_RANK + 1] = {0}, extent = dfqi_im_extent(x, axis);
-    im_view y, z;
-    if (x->rank == IM_RANK || step < 2 || extent % step != 0 || first >= step) return false;
-    for (int32_t i = 0; i < x->rank; i++) dims[i <= axis ? i : i + 1] = dfqi_im_extent(x, i);
-    dims[axis] = extent / step;
-    dims[axis + 1] = step;
-    if (!dfqi_im_view_reshape(m, x, x->rank + 1, dims, &y) ||
-        !dfqi_im_view_part(m, &y, axis + 1, first, 1, &z))
-        return false;
-    for (int32_t i = axis + 1; i < x->rank; i++) dims[i] = dims[i + 1];
-    return dfqi_im_view_reshape(m, &z, x->rank, dims, out);
-}
-
 /* Entries first .. first + n - 1 of an axis become output `slot`. */
 static bool part(im *m, int32_t slot, const im_view *x, int32_t axis, int64_t first, int64_t n)
 {
     im_view y;
-    if (dfqi_im_view_part(m, x, axis, first, n, &y) || cut_out(m, x, axis, first, n, &y))
+    if (dfqi_im_view_part(m, x, axis, first, n, &y) || dfqi_im_cut_out(m, x, axis, first, n, &y))
         dfqi_im_set_alias(m, slot, 0, &y);
     else
         dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "takes no entries of an axis");
     return m->status == DFQ_OK;
-}
-
-void dfqi_im_slice(im *m)
-{
-    int64_t dims[IM_RANK];
-    int32_t rank;
-    im_slices s;
-    const im_view *x = dfqi_im_view_of(m, 0);
-    if (!dims_of(m, dims, &rank) || !dfqi_im_read_slices(m, rank, dims, &s)) return;
-    im_view y = *x;
-    for (int32_t i = 0; i < rank; i++) {
-        im_view whole = y;
-        if (s.n[i] == dims[i] && s.step[i] == 1) continue;
-        if (s.step[i] == 1 && (dfqi_im_view_part(m, &whole, i, s.first[i], s.n[i], &y) ||
-                               cut_out(m, &whole, i, s.first[i], s.n[i], &y)))
-            continue;
-        if (strided(m, &whole, i, s.first[i], s.step[i], &y)) continue;
-        dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
-                     "takes %lld of %lld entries from %lld on, in steps of %lld; must take some, "
-                     "and steps must divide the axis",
-                     (long long)s.n[i], (long long)dims[i], (long long)s.first[i],
-                     (long long)s.step[i]);
-        return;
-    }
-    dfqi_im_set_alias(m, 0, 0, &y);
 }
 
 void dfqi_im_split(im *m)
@@ -177,77 +134,6 @@ void dfqi_im_split(im *m)
         if (m->status != DFQ_OK || !part(m, i, x, axis, first, size)) return;
         first += size;
     }
-}
-
-static im_view join(im *m, const im_view *a, const im_view *b, int32_t axis);
-
-/* Entries at a list of constant indices: runs of neighbours, joined. */
-static void gather_list(im *m, const im_view *x, int32_t axis, const im_tensor *at)
-{
-    enum { RUNS = 64 };
-    const int64_t extent = dfqi_im_extent(x, axis);
-    im_view y = *x, part_of;
-    int32_t runs = 0;
-    for (int64_t k = 0, n; k < at->count && m->status == DFQ_OK; k += n) {
-        const int64_t first = at->i[k] + (at->i[k] < 0 ? extent : 0);
-        for (n = 1; k + n < at->count && at->i[k + n] == at->i[k] + n;) n++;
-        if (first < 0 || n > extent - first || runs++ == RUNS) {
-            dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
-                         "has an index out of range, 0 to %lld, or more than %d runs of indices",
-                         (long long)extent - 1, RUNS);
-            return;
-        }
-        if (!dfqi_im_view_part(m, x, axis, first, n, &part_of) &&
-            !cut_out(m, x, axis, first, n, &part_of))
-            return;
-        y = k == 0 ? part_of : join(m, &y, &part_of, axis);
-    }
-    y.shared = true;
-    dfqi_im_set_view(m, 0, &y);
-}
-
-/* The same of the first axis, with the indices [n,1] that newer exporters write. */
-void dfqi_im_gather_nd(im *m)
-{
-    const im_view *x = dfqi_im_view_of(m, 0);
-    const im_tensor *at = dfqi_im_const(m, m->in[1]);
-    if (!x) return;
-    if (!at || !at->is_int || at->rank != 2 || at->dims[1] != 1 || at->count < 1 ||
-        dfqi_im_attr_int(m, "batch_dims", 0))
-        dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "must take entries at a list of constant indices");
-    else
-        gather_list(m, x, 0, at);
-}
-
-/* One entry of an axis, or several, by constant indices. */
-void dfqi_im_gather(im *m)
-{
-    const im_view *x = dfqi_im_view_of(m, 0);
-    const im_tensor *at = dfqi_im_const(m, m->in[1]);
-    int64_t dims[IM_RANK];
-    im_view y;
-    if (!x) return;
-    int32_t axis = dfqi_im_axis_of(m, dfqi_im_attr_int(m, "axis", 0), x->rank), n = 0;
-    if (m->status != DFQ_OK) return;
-    if (!at || !at->is_int || at->count < 1 || at->rank > 1) {
-        dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "must take entries at a list of constant indices");
-        return;
-    }
-    if (at->count > 1) {
-        gather_list(m, x, axis, at);
-        return;
-    }
-    int64_t extent = dfqi_im_extent(x, axis), i = at->i[0] < 0 ? at->i[0] + extent : at->i[0];
-    if (i < 0 || i >= extent || !dfqi_im_view_part(m, x, axis, i, 1, &y)) {
-        dfqi_im_fail(m, DFQ_E_CORRUPT, "has an index out of range, 0 to %lld",
-                     (long long)extent - 1);
-        return;
-    }
-    dfqi_im_dims(&y, dims);
-    for (int32_t k = 0; k < y.rank; k++)
-        if (k != axis || at->rank == 1) dims[n++] = dims[k];
-    im_view z;
-    if (dfqi_im_view_reshape(m, &y, n, dims, &z)) dfqi_im_set_alias(m, 0, 0, &z);
 }
 
 /* -- joining ----------------------------------------------------------------------------------- */
@@ -303,9 +189,7 @@ static bool are_tokens(im *m, const im_view *x, int32_t axis)
     return good;
 }
 
-/* Computed values behind each other along an axis: channels that lie last in memory, or runs of
- * values with the axis in front. */
-static im_view join(im *m, const im_view *a, const im_view *b, int32_t axis)
+im_view dfqi_im_join(im *m, const im_view *a, const im_view *b, int32_t axis)
 {
     const im_axis *joined = &a->axes[axis];
     const bool last = joined->n > 0 && joined->atoms[joined->n - 1] == a->n_atoms - 1;
@@ -354,7 +238,7 @@ void dfqi_im_concat(im *m)
         im_view b = dfqi_im_unscaled(m, k, 1);
         if (m->status == DFQ_OK && b.rank != y.rank)
             dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "joins values of different shapes");
-        if (m->status == DFQ_OK) y = join(m, &y, &b, axis);
+        if (m->status == DFQ_OK) y = dfqi_im_join(m, &y, &b, axis);
     }
     dfqi_im_set_view(m, 0, &y);
 }

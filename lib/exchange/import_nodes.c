@@ -21,6 +21,7 @@ static const struct {
     {"ReduceMean", 1, 2, dfqi_im_reduce_mean},
     {"ReduceSum", 1, 2, dfqi_im_reduce_sum},
     {"ReduceL2", 1, 2, dfqi_im_reduce_l2},
+    {"ReduceMax", 1, 2, dfqi_im_reduce_max},
     {"Reciprocal", 1, 1, dfqi_im_reciprocal},
     {"Elu", 1, 1, dfqi_im_elu},
     {"Exp", 1, 1, dfqi_im_exp},

@@ -169,8 +169,10 @@ typedef void (*im_fold)(im *m, const im_tensor *const *in, im_tensor *out);
 /* NULL: such a node is not folded. */
 im_fold dfqi_im_fold_of(const char *op, int32_t operands);
 im_fold dfqi_im_fold_index_of(const char *op, int32_t operands);
+im_fold dfqi_im_fold_reduce_of(const char *op); /* import_fold_reduce.c */
 /* import_fold_products.c */
 void dfqi_im_fold_matmul(im *m, const im_tensor *const *in, im_tensor *out);
+void dfqi_im_fold_gemm(im *m, const im_tensor *const *in, im_tensor *out);
 void dfqi_im_fold_split(im *m, const im_tensor *const *in, im_tensor *out);
 void dfqi_im_fold_tile(im *m, const im_tensor *const *in, im_tensor *out);
 void dfqi_im_fold_scatter(im *m, const im_tensor *const *in, im_tensor *out);
@@ -223,6 +225,11 @@ bool dfqi_im_view_reshape(im *m, const im_view *v, int32_t rank, const int64_t *
 /* Entries first .. first + n - 1 of an axis; they must be a whole part of it. */
 bool dfqi_im_view_part(im *m, const im_view *v, int32_t axis, int64_t first, int64_t n,
                        im_view *out);
+/* Entries that are no whole part of an axis: a run of values, with the axis in front. */
+bool dfqi_im_cut_out(im *m, const im_view *x, int32_t axis, int64_t first, int64_t n, im_view *out);
+/* Computed values behind each other along an axis: channels that lie last in memory, or runs of
+ * values with the axis in front. */
+im_view dfqi_im_join(im *m, const im_view *a, const im_view *b, int32_t axis);
 void dfqi_im_set_view(im *m, int32_t slot, const im_view *v);
 /* The same, of a view of an operand: it is shared if that one has other readers. */
 void dfqi_im_set_alias(im *m, int32_t slot, int32_t operand, const im_view *v);
@@ -296,6 +303,7 @@ void dfqi_im_global_pool(im *m);
 void dfqi_im_reduce_mean(im *m);
 void dfqi_im_reduce_sum(im *m);
 void dfqi_im_reduce_l2(im *m);
+void dfqi_im_reduce_max(im *m);
 void dfqi_im_reciprocal(im *m);
 void dfqi_im_elu(im *m);
 void dfqi_im_exp(im *m);

@@ -100,6 +100,7 @@ class Mixed(nn.Module):
         self.gamma, self.beta = nn.Parameter(torch.zeros(8)), nn.Parameter(torch.zeros(8))
         self.tokens = nn.Parameter(torch.zeros(16, 64))
         self.by_token = nn.Parameter(torch.zeros(16, 1))
+        self.mixer = nn.Conv1d(1, 1, 3, padding=1)
 
     def responses(self, x):
         """ConvNeXt V2's normalisation, with channels last."""
@@ -116,6 +117,10 @@ class Mixed(nn.Module):
         x = self.tokens @ x
         x = F.normalize(x, dim=-1) * self.by_token + x[:, :, [1, 0, 2, 3, 7, 5, 6, 4]]
         x = x * x.softmax(1) + 2 - F.softplus(x)
+        largest = x[:, 1::3].amax(1, keepdim=True)[:, :, [3, 1]]
+        x = x + self.mixer(x.mean(1, keepdim=True)) * F.avg_pool1d(largest, 2)
+        weight = self.tokens[:8, :8] - self.tokens[:8, :8].mean(1, keepdim=True)
+        x = x @ (weight / (weight.var(1, keepdim=True, unbiased=False) + 1e-3).sqrt())
         x = x.clamp(-0.7, 1.5) + (-x).exp() / (1 + x * x)
         x = x * x.mean(-1, keepdim=True) - x.sum(1, keepdim=True)
         return self.fc(x.mean(1))
