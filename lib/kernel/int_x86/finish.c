@@ -167,32 +167,44 @@ typedef struct fast_codes {
     int limit;
 } fast_codes;
 
+/* Each unit of a float that is added makes a result wrong by so much at most (finish_coder_of). */
+static const float added_off = 16.0f * 0x1p-24f;
+
 /* Four vectors of codes by multiplication and addition alone, of which the last may be twice the
- * same. False if one comes near to a tie. */
+ * same. False if one comes near to a tie. Floats that are added have no bound that is known before:
+ * their share of the error is added here, and what is above all codes is cut. */
 ALWAYS_INLINE int fast_group(const fast_codes *f, const int32_t *sums, int64_t ld,
-                             const uint8_t *add, int64_t ld_add, int64_t rows, int panels, v64 *out)
+                             const uint8_t *codes_add, const float *add, int64_t ld_add,
+                             int64_t rows, int panels, v64 *out)
 {
-    vf v[4];
+    vf v[4], off[4];
     vi codes[4];
     for (int i = 0; i < 4; i++) {
         const int k = i % panels;
         const int64_t r = i / panels < rows ? i / panels : rows - 1;
         const vi sum = vi_sub(vi_load(sums + r * ld + k * VF), f->zeros[k]);
         v[i] = vf_fma(vi_to_float(sum), f->scale[k], f->bias[k]);
-        if (add)
-            v[i] = vf_fma(vi_to_float(vi_load_codes(add + r * ld_add + k * VF)), f->added, v[i]);
+        if (codes_add)
+            v[i] =
+                vf_fma(vi_to_float(vi_load_codes(codes_add + r * ld_add + k * VF)), f->added, v[i]);
+        if (!add) continue;
+        const vf a = vf_mul(vf_load(add + r * ld_add + k * VF), f->added);
+        v[i] = vf_min(vf_set(1024.0f), vf_add(v[i], a));
+        off[i] = vf_fma(vf_abs(a), vf_set(added_off), vf_abs(vf_off(v[i])));
     }
-    if (grid_is_near(v, f->far)) return 0;
+    if (add ? grid_is_far_off(off, f->far) : grid_is_near(v, f->far)) return 0;
     for (int i = 0; i < 4; i++) codes[i] = vi_round(v[i]);
     *out = v64_min(v64_pack(codes, 0, 0), f->limit);
     return 1;
 }
 
 ALWAYS_INLINE void codes_fast(const finish_columns *c, const int32_t *sums, int64_t ld,
-                              int64_t rows, int64_t row, int panels, int has_added)
+                              int64_t rows, int64_t row, int panels, added_kind added)
 {
     const int last = panels - 1, n = 4 / panels;
-    const int64_t ld_q = c->out->ld_q, ld_add = c->out->ld_add_codes;
+    const dfqi_int_output *o = c->out;
+    const int64_t ld_q = o->ld_q, ld_add = added == ADDED_FLOATS ? o->ld_add : o->ld_add_codes;
+    const int64_t first = row * ld_add + c->first;
     const vi zero_point = vi_set(*c->row_zero_point);
     const fast_codes f = {
         .scale = {c->fast.scale, c[last].fast.scale},
@@ -201,19 +213,21 @@ ALWAYS_INLINE void codes_fast(const finish_columns *c, const int32_t *sums, int6
         .added = vf_set(c->fast.added),
         .zeros = {vi_mul(zero_point, c->factors.sum), vi_mul(zero_point, c[last].factors.sum)},
         .limit = c->coder.limit};
-    uint8_t *q = c->out->q + row * ld_q + c->first;
-    const uint8_t *add = has_added ? c->out->add_codes + row * ld_add + c->first : NULL;
+    uint8_t *q = o->q + row * ld_q + c->first;
+    const uint8_t *codes_add = added == ADDED_CODES ? o->add_codes + first : NULL;
+    const float *add = added == ADDED_FLOATS ? o->add + first : NULL;
     for (; rows > 0; rows -= n, row += n) {
         const int64_t now = rows < n ? rows : n;
         v64 codes;
-        if (rows >= n ? fast_group(&f, sums, ld, add, ld_add, n, panels, &codes)
-                      : fast_group(&f, sums, ld, add, ld_add, now, panels, &codes))
+        if (rows >= n ? fast_group(&f, sums, ld, codes_add, add, ld_add, n, panels, &codes)
+                      : fast_group(&f, sums, ld, codes_add, add, ld_add, now, panels, &codes))
             store_codes(q, ld_q, now, panels, codes);
         else
             codes_exact(c, sums, ld, now, row, panels);
         sums += n * ld;
         q += n * ld_q;
-        if (has_added) add += n * ld_add;
+        if (codes_add) codes_add += n * ld_add;
+        if (add) add += n * ld_add;
     }
 }
 
@@ -224,9 +238,14 @@ void INT_ISA(finish_codes)(const finish_columns *c, int64_t panels, const int32_
     if (!c[0].fast.usable || !c[panels - 1].fast.usable)
         codes_exact(c, sums, ld, rows, row, (int)panels);
     else if (c->out->add_codes)
-        two ? codes_fast(c, sums, ld, rows, row, 2, 1) : codes_fast(c, sums, ld, rows, row, 1, 1);
+        two ? codes_fast(c, sums, ld, rows, row, 2, ADDED_CODES)
+            : codes_fast(c, sums, ld, rows, row, 1, ADDED_CODES);
+    else if (c->out->add)
+        two ? codes_fast(c, sums, ld, rows, row, 2, ADDED_FLOATS)
+            : codes_fast(c, sums, ld, rows, row, 1, ADDED_FLOATS);
     else
-        two ? codes_fast(c, sums, ld, rows, row, 2, 0) : codes_fast(c, sums, ld, rows, row, 1, 0);
+        two ? codes_fast(c, sums, ld, rows, row, 2, ADDED_NOTHING)
+            : codes_fast(c, sums, ld, rows, row, 1, ADDED_NOTHING);
 }
 
 void INT_ISA(finish)(const finish_columns *c, const int32_t *sums, int64_t ld, int64_t rows,

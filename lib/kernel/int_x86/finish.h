@@ -31,8 +31,9 @@ static inline vf finish_scaled(const finish_factors *f, vi sums, vi zero_point, 
 }
 
 /* Codes by one multiplication and addition: the sum times `scale`, plus `bias`, and plus the added
- * code times `added`. Where that comes nearer to a tie than `far`, the code may be another one than
- * that of the order of operations of int_kernel.h, which is gone through then. */
+ * code, or the added float, times `added`. Where that comes nearer to a tie than `far`, the code
+ * may be another one than that of the order of operations of int_kernel.h, which is gone through
+ * then. */
 typedef struct finish_coder {
     vf scale, bias, far;
     float added;
@@ -47,13 +48,14 @@ static inline finish_coder finish_coder_of(float row_scale, const finish_factors
 {
     const float inverse = 1.0f / o->grid->scale[0], code = 257.0f;
     const float zero_point = o->grid->zero_point ? rintf(o->grid->zero_point[0]) : 0.0f;
-    const float added = o->add_codes ? o->add_scale * inverse : 0.0f;
-    const float add_zero_point = added * (float)o->add_zero_point;
+    const float added = o->add_codes ? o->add_scale * inverse : inverse;
+    const float add_zero_point = o->add_codes ? added * (float)o->add_zero_point : 0.0f;
     const vf scale = vf_mul(vf_set(row_scale), f->scale);
     const vf factor = vf_mul(scale, vf_set(inverse));
     const vf bias = vf_mul(f->bias, vf_set(inverse));
     const float offset = zero_point - o->grid->qmin - add_zero_point;
-    const float of_bias = vf_largest(vf_abs(bias)), of_added = 255.0f * added + add_zero_point;
+    const float of_bias = vf_largest(vf_abs(bias));
+    const float of_added = o->add_codes ? 255.0f * added + add_zero_point : 0.0f;
     const float of_sum = code + of_bias + of_added + fabsf(zero_point);
     const float off = 0x1p-24f * (8.0f * of_sum + 6.0f * (of_bias + of_added) + 4.0f * code +
                                   4.0f * (fabsf(zero_point) + fabsf(o->grid->qmin)));
@@ -64,7 +66,7 @@ static inline finish_coder finish_coder_of(float row_scale, const finish_factors
                           .bias = vf_add(bias, vf_set(offset)),
                           .far = vf_set(0.5f - off),
                           .added = added,
-                          .usable = ordinary && !o->add};
+                          .usable = ordinary};
 }
 
 typedef struct finish_columns {

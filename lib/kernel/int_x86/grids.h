@@ -22,12 +22,18 @@ static inline int grid_is_ordinary(float scale, float zero_point)
 static const float grid_far = 0.5f - 0x1p-12f;
 static const float row_grid_far = 0.5f - 0x1p-14f; /* quotients are up to 255 */
 
+/* Is one of 64 distances from a whole number, none below 0, as large as `far`? NaN is not. */
+static inline int grid_is_far_off(const vf off[4], vf far)
+{
+    const vf a = vf_largest_off(off[0], off[1]), b = vf_largest_off(off[2], off[3]);
+    return vm_bits(vf_le(far, vf_largest_off(a, b))) != 0;
+}
+
 /* Is one of 64 numbers near a tie? NaN is not. */
 static inline int grid_is_near(const vf v[4], vf far)
 {
-    const vf a = vf_largest_off(vf_off(v[0]), vf_off(v[1]));
-    const vf b = vf_largest_off(vf_off(v[2]), vf_off(v[3]));
-    return vm_bits(vf_le(far, vf_largest_off(a, b))) != 0;
+    const vf off[4] = {vf_off(v[0]), vf_off(v[1]), vf_off(v[2]), vf_off(v[3])};
+    return grid_is_far_off(off, far);
 }
 
 /* -- grids of rows ----------------------------------------------------------------------------- */

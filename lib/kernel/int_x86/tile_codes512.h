@@ -17,8 +17,8 @@ static tile_codes codes_of(const tile_panels *p, const tile_rows *r)
 {
     const finish_columns *c = p->columns;
     const dfqi_int_output *o = c->out;
-    if (p->n != 2 || c[0].kind != FINISH_CODES || c[1].kind != FINISH_CODES || !c[0].fast.usable ||
-        !c[1].fast.usable)
+    if (p->n != 2 || o->add || c[0].kind != FINISH_CODES || c[1].kind != FINISH_CODES ||
+        !c[0].fast.usable || !c[1].fast.usable)
         return (tile_codes){.start = {vi_set(0), vi_set(0)}};
     const vi zero_point = vi_set(-*c->row_zero_point * (p->b->nibbles ? 16 : 1));
     return (tile_codes){
