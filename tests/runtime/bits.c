@@ -234,6 +234,6 @@ TCase *dfqt_bits_case(void)
     tcase_add_loop_test(c, test_probes, 0, DFQT_NETWORKS);
     tcase_add_loop_test(c, test_zero_points, 0, 2);
     tcase_add_test(c, test_integer_refused);
-    tcase_add_loop_test(c, test_integer, 0, DFQT_NETWORKS - DFQI_FAMILY_COUNT);
+    tcase_add_loop_test(c, test_integer, 0, DFQT_LOW_END - DFQI_FAMILY_COUNT);
     return c;
 }

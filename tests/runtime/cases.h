@@ -26,7 +26,7 @@ void dfqt_run_images(dfq_runtime *rt, const dfq_tensor *images, int64_t first, i
 /* The logits of the graph: a new tensor. */
 dfq_tensor *dfqt_forward(const dfq_graph *g, const dfq_tensor *images);
 
-/* Networks by number: DFQI_FAMILY_* are float; the others are quantized. */
+/* Networks by number: DFQI_FAMILY_* and the last are float; the others are quantized. */
 enum {
     DFQT_LOW_RESNET = DFQI_FAMILY_COUNT,
     DFQT_LOW_MBCONV,
@@ -40,6 +40,8 @@ enum {
     DFQT_LOW_VIT_HEADS,
     DFQT_LOW_VIT_MEAN,
     DFQT_LOW_VIT_NORMS,
+    DFQT_LOW_END,
+    DFQT_FLOAT_VIT_HEADS = DFQT_LOW_END, /* DeiT with its distillation token and two heads */
     DFQT_NETWORKS
 };
 dfq_graph *dfqt_network(dfq_context *ctx, int i);

@@ -74,6 +74,7 @@ dfq_graph *dfqt_network(dfq_context *ctx, int i)
                         .act_group = groups ? 16 : 0};
     dfq_graph *net, *low;
     if (i < DFQI_FAMILY_COUNT) return dfqt_family(ctx, i);
+    if (i == DFQT_FLOAT_VIT_HEADS) return dfqt_family(ctx, DFQT_VIT_HEADS);
     if (i == DFQT_LOW_RESNET || i == DFQT_LOW_MBCONV) {
         net = dfqt_family(ctx, i == DFQT_LOW_RESNET ? DFQI_FAMILY_RESNET : DFQI_FAMILY_MBCONV);
         low = dfqt_family_low(net);
