@@ -197,7 +197,7 @@ static dfq_status draw_images(dfq_context *ctx, const dfqi_arch *a, const dfqi_i
     if (status == DFQ_OK && n > 0) status = copy_given(given, n, dfqi_tensor_f32(all));
     if (status == DFQ_OK)
         dfqi_leaves_draw(ctx, a, dfqi_rng_make(seed, DRAWN_STREAM), drawn, scratch,
-                         dfqi_tensor_f32(all) + n * 3 * a->image * a->image);
+                         dfqi_tensor_f32(all) + n * dfqi_arch_pixels(a));
     dfqi_free(ctx, scratch);
     if (status == DFQ_OK)
         *out = all;
@@ -214,9 +214,8 @@ static dfq_status quantize_drawn(const dfq_graph *graph, const dfqi_images *give
     int64_t n = given && given->n > DFQI_GIVEN_IMAGES ? DFQI_GIVEN_IMAGES : given ? given->n : 0;
     dfq_tensor *all;
     DFQI_TRY(draw_images(graph->ctx, a, given, n, o->drawn_images, o->seed, &all));
-    dfqi_images images = {.n = all->dims[0],
-                          .pixels = a->channels * a->image * a->image,
-                          .memory = dfqi_tensor_f32(all)};
+    dfqi_images images = {
+        .n = all->dims[0], .pixels = dfqi_arch_pixels(a), .memory = dfqi_tensor_f32(all)};
     dfq_status status = quantize(graph, &images, o, out_graph);
     dfqi_tensor_release(all);
     return status;

@@ -219,6 +219,16 @@ dfq_status dfqi_network_clone(const dfqi_network *net, dfqi_network *out)
     return DFQ_OK;
 }
 
+int64_t dfqi_arch_pixels(const dfqi_arch *a)
+{
+    return a->channels * a->image * a->image;
+}
+
+dfqi_id dfqi_arch_input(const dfqi_arch *a, dfqi_graph *g)
+{
+    return dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+}
+
 void dfqi_network_params(const dfqi_network *net, dfqi_graph *g, int frozen, dfqi_id *ids)
 {
     for (int32_t i = 0; i < net->n_params; i++) {
@@ -250,10 +260,7 @@ dfq_status dfqi_network_whole(const dfqi_network *net, dfqi_graph **out)
     if (status == DFQ_OK) {
         g->rewrite = dfqi_rewrite_nothing; /* a rewrite sees every operand: nothing is left out */
         dfqi_network_params(net, g, 1, ids);
-        dfqi_network_forward(
-            net, g, ids,
-            dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image}),
-            &taps);
+        dfqi_network_forward(net, g, ids, dfqi_arch_input(a, g), &taps);
         status = dfqi_graph_status(g);
     }
     dfqi_free(net->ctx, ids);

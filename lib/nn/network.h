@@ -127,6 +127,10 @@ int64_t dfqi_derived_blocks(const dfqi_arch *a);
 /* Number of BatchNorms; 0 for vision transformers. */
 int32_t dfqi_arch_norms(const dfqi_arch *a);
 
+/* Values of one image, channels x S x S. */
+int64_t dfqi_arch_pixels(const dfqi_arch *a);
+/* Adds the input to `g`: x[B,channels,S,S]. */
+dfqi_id dfqi_arch_input(const dfqi_arch *a, dfqi_graph *g);
 /* Adds the parameters to `g`; ids[n_params] in the order of net->params. frozen: they stay as they
  * are for the life of the graph; running statistics always do. */
 void dfqi_network_params(const dfqi_network *net, dfqi_graph *g, int frozen, dfqi_id *ids);

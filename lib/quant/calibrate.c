@@ -336,6 +336,6 @@ dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher, df
                                  const float *images, int64_t n)
 {
     const dfqi_arch *a = &teacher->arch;
-    dfqi_images all = {.n = n, .pixels = a->channels * a->image * a->image, .memory = images};
+    dfqi_images all = {.n = n, .pixels = dfqi_arch_pixels(a), .memory = images};
     return dfqi_scheme_calibrate_from(s, teacher, student, &all);
 }

@@ -274,7 +274,7 @@ dfq_status dfqi_evaluate_estimate(const dfqi_model *m, const dfqi_dataset *d, in
     if (status == DFQ_OK) status = dfqi_network_macs(&m->net, &macs);
     if (status == DFQ_OK) status = forward_bytes(m, sample, 0, &c.bytes);
     if (status != DFQ_OK) return status;
-    c.bytes += (double)sizeof(float) * (double)(sample * a->channels * a->image * a->image);
+    c.bytes += (double)sizeof(float) * (double)(sample * dfqi_arch_pixels(a));
     c.macs = macs * (double)n;
     c.seconds = w.calibrate * (double)n / (double)sample;
     *out = c;

@@ -46,7 +46,7 @@ dfqi_preprocess dfqi_model_preprocess(const dfqi_model *m)
 dfq_status dfqi_model_logits(const dfqi_model *m, const float *images, int64_t n, float *logits)
 {
     const dfqi_arch *a = &m->net.arch;
-    int64_t image = a->channels * a->image * a->image;
+    int64_t image = dfqi_arch_pixels(a);
     forward f;
     DFQI_TRY(forward_init(m, n, &f));
     dfq_status status = DFQ_OK;
@@ -106,8 +106,7 @@ dfq_status dfqi_evaluate(const dfqi_model *m, const dfqi_dataset *d, int64_t fir
     DFQI_TRY(forward_init(m, n, &f));
     dfq_status status = DFQ_E_NOMEM;
     dfqi_stage stage = dfqi_stage_begin(ctx, "eval", 0, (uint64_t)n);
-    float *images =
-        dfqi_calloc(ctx, (size_t)f.batch, sizeof(float) * (size_t)(3 * a->image * a->image));
+    float *images = dfqi_calloc(ctx, (size_t)f.batch, sizeof(float) * (size_t)dfqi_arch_pixels(a));
     if (!images) goto out;
     dfqi_exec_bind(f.e, f.x, images);
     for (int64_t i = 0; i < n; i += f.batch) {

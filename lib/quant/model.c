@@ -77,7 +77,7 @@ static dfq_status build(const dfqi_model *m, int64_t batch, int32_t flags, dfqi_
     dfqi_id *ids = dfqi_calloc(ctx, (size_t)m->net.n_params, sizeof *ids);
     dfq_status status = ids ? dfqi_graph_new(ctx, batch, &g) : DFQ_E_NOMEM;
     if (status != DFQ_OK) goto out;
-    dfqi_id x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    dfqi_id x = dfqi_arch_input(a, g);
     dfqi_network_params(&m->net, g, 1, ids);
     g->lean = (flags & DFQI_GRAPH_LEAN) != 0;
     if (flags & DFQI_GRAPH_WHOLE) g->rewrite = dfqi_rewrite_nothing;

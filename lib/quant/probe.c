@@ -166,7 +166,7 @@ static void take(const pass *p, int32_t i, int64_t first)
 static dfq_status run(const pass *p, const float *images, int64_t n, float *logits)
 {
     const dfqi_arch *a = &p->m->net.arch;
-    int64_t pixels = a->channels * a->image * a->image;
+    int64_t pixels = dfqi_arch_pixels(a);
     for (int64_t i = 0; i < n; i += p->batch) {
         /* the last batch starts earlier so that it is full: some images are computed twice, to
          * the same bits */

@@ -9,7 +9,7 @@ static dfq_status begin(const dfqi_network *net, int64_t batch, dfqi_graph **g, 
     *ids = dfqi_calloc(net->ctx, (size_t)net->n_params, sizeof **ids);
     if (!*ids) return DFQ_E_NOMEM;
     DFQI_TRY(dfqi_graph_new(net->ctx, batch, g));
-    *x = dfqi_graph_input(*g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    *x = dfqi_arch_input(a, *g);
     dfqi_network_params(net, *g, 1, *ids);
     return dfqi_graph_status(*g);
 }

@@ -51,7 +51,7 @@ static dfq_status write_picture(const writer *w, int64_t i)
     if (!path) return DFQ_E_NOMEM;
     dfq_status status = dfqi_image_new(w->m->ctx, side, side, &im);
     if (status == DFQ_OK) {
-        dfqi_image_denormalise(w->images + i * 3 * a->image * a->image, a->mean, a->std, &im);
+        dfqi_image_denormalise(w->images + i * dfqi_arch_pixels(a), a->mean, a->std, &im);
         status = dfqi_image_write_png(w->m->ctx, path, &im, NULL);
         dfqi_image_fini(&im);
     }

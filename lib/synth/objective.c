@@ -56,7 +56,7 @@ static dfq_status build_pass(const dfqi_synth *s, dfqi_pass *p)
     dfqi_id *ids = dfqi_calloc(s->ctx, (size_t)net->n_params, sizeof *ids);
     if (!ids) return DFQ_E_NOMEM;
     dfqi_graph *g = p->g;
-    p->x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    p->x = dfqi_arch_input(a, g);
     p->roll = dfqi_graph_input(g, "roll", 0, 1, (int64_t[]){2});
     p->scale = dfqi_graph_input(g, "scale", 1, 1, &a->channels);
     p->shift = dfqi_graph_input(g, "shift", 1, 1, &a->channels);

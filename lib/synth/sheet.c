@@ -184,14 +184,10 @@ dfq_status dfqi_attention_sheet(const dfqi_model *m, const dfq_tensor *images, i
     dfq_status status = DFQ_E_NOMEM;
     double *maps = dfqi_calloc(m->ctx, (size_t)((2 * heads + 1) * n), sizeof *maps);
     if (!maps) goto out;
-    DFQI_GOTO(attention_maps(m, dfqi_tensor_f32(images) + index * a->channels * a->image * a->image,
-                             maps),
-              out);
+    DFQI_GOTO(attention_maps(m, dfqi_tensor_f32(images) + index * dfqi_arch_pixels(a), maps), out);
     DFQI_GOTO(new_canvas(m->ctx, heads + 1, 2, side, &canvas), out);
     DFQI_GOTO(dfqi_image_new(m->ctx, side, side, &tile), out);
-    DFQI_GOTO(
-        picture(m, dfqi_tensor_f32(images) + index * a->channels * a->image * a->image, side, &im),
-        out);
+    DFQI_GOTO(picture(m, dfqi_tensor_f32(images) + index * dfqi_arch_pixels(a), side, &im), out);
     paste(&canvas, &im, 0, 0);
     for (int64_t h = 0; h < 2 * heads + 1; h++) {
         draw_map(maps + h * n, grid, &tile);

@@ -102,7 +102,7 @@ dfq_status dfqi_head_similarity(const dfqi_model *m, const float *images, int64_
     dfq_context *ctx = m->ctx;
     const dfqi_arch *a = &m->net.arch;
     DFQI_TRY(dfqi_arch_need_attention(ctx, a, "the similarity of attention heads"));
-    int64_t chunk = n < CHUNK ? n : CHUNK, pixels = a->channels * a->image * a->image;
+    int64_t chunk = n < CHUNK ? n : CHUNK, pixels = dfqi_arch_pixels(a);
     dfqi_graph *g = NULL;
     dfqi_exec *e = NULL;
     dfqi_taps taps = {0};
@@ -162,7 +162,7 @@ dfq_status dfqi_head_similarity_cost(const dfqi_model *m, int64_t n, double *byt
     DFQI_GOTO(dfqi_exec_estimate(g, &run), out);
     *bytes = (double)run +
              (double)sizeof(double) * (double)ctx->threads * (double)list_blocks(a, blocks) +
-             (double)sizeof(float) * (double)(chunk * a->channels * a->image * a->image);
+             (double)sizeof(float) * (double)(chunk * dfqi_arch_pixels(a));
 out:
     dfqi_graph_free(g);
     dfqi_free(ctx, taps.raw);

@@ -35,7 +35,7 @@ static dfq_status set_up(dfqi_synth *s)
     const dfqi_arch *a = &s->model->net.arch;
     s->maker = maker_of(s->o.kind);
     s->maker->plan(s);
-    s->pixels = a->channels * a->image * a->image;
+    s->pixels = dfqi_arch_pixels(a);
     s->n_batches = (s->o.images + s->o.batch - 1) / s->o.batch;
     DFQI_TRY(check_size(s));
     return s->maker->build(s);

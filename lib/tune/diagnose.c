@@ -86,7 +86,7 @@ dfq_status dfqi_diagnosis_new(const dfqi_model *teacher, const dfqi_model *stude
     d->labels = labels ? dfqi_tensor_retain(labels) : NULL;
     d->o = *o;
     d->n_images = images->dims[0];
-    d->pixels = a->channels * a->image * a->image;
+    d->pixels = dfqi_arch_pixels(a);
     d->classes = a->classes;
     if (d->o.batch > d->n_images) d->o.batch = d->n_images;
     dfq_status status = dfqi_coded_list(student, &d->coded, &d->n, &d->values);

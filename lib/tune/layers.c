@@ -108,7 +108,7 @@ dfq_status dfqi_layer_errors(const dfqi_model *teacher, const dfqi_model *studen
 {
     dfq_context *ctx = student->ctx;
     const dfqi_arch *a = &student->net.arch;
-    int64_t batch = n < BATCH ? n : BATCH, image = a->channels * a->image * a->image;
+    int64_t batch = n < BATCH ? n : BATCH, image = dfqi_arch_pixels(a);
     side t = {0}, s = {0};
     dfq_tensor *db = NULL;
     double *sums = NULL;

@@ -62,7 +62,7 @@ static dfq_status build_forward(builder *b)
     const dfqi_network *net = &t->student->net;
     const dfqi_arch *a = &net->arch;
     dfqi_graph *g = t->g;
-    t->x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    t->x = dfqi_arch_input(a, g);
     t->source->teacher(t, b->teacher_params, &b->teacher);
     add_params(b);
     DFQI_TRY(dfqi_quant_pass_begin(&b->pass, g, &t->student->scheme, 0));

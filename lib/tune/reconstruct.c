@@ -64,7 +64,7 @@ static dfq_status build_graph(dfqi_reconstruct *r, const dfqi_model *m, dfqi_qua
     dfq_status status = ids ? dfqi_graph_new(r->ctx, r->o.batch, out) : DFQ_E_NOMEM;
     if (status != DFQ_OK) goto out;
     dfqi_graph *g = *out;
-    dfqi_id x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    dfqi_id x = dfqi_arch_input(a, g);
     if (pass && r->o.drop) r->keys = dfqi_graph_input(g, "keys", 1, 1, (int64_t[]){1});
     dfqi_network_params(&m->net, g, !pass, ids);
     if (pass) DFQI_GOTO(dfqi_quant_pass_begin(pass, g, &m->scheme, 0), out);

@@ -121,7 +121,7 @@ static dfq_status build_forward(dfqi_train *t, dfqi_id *params)
     const dfqi_arch *a = &m->net.arch;
     dfqi_quant_pass pass = {0};
     dfqi_taps taps = {0};
-    t->x = dfqi_graph_input(t->g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    t->x = dfqi_arch_input(a, t->g);
     t->labels = dfqi_graph_input(t->g, "labels", 1, 0, NULL);
     dfqi_network_params(&m->net, t->g, 0, params);
     if (m->quantized) DFQI_TRY(dfqi_quant_pass_begin(&pass, t->g, &m->scheme, 1));

@@ -58,7 +58,7 @@ dfq_status dfqi_train_run(dfqi_train *t, const float *images, const int32_t *lab
     const dfqi_arch *a = &t->model->net.arch;
     run r = {.t = t, .images = images, .labels = labels, .n = n, .epoch = -1};
     dfq_status status = DFQ_OK;
-    r.pixels = a->channels * a->image * a->image;
+    r.pixels = dfqi_arch_pixels(a);
     r.order = dfqi_calloc(t->ctx, (size_t)n, sizeof *r.order);
     r.x = dfqi_calloc(t->ctx, (size_t)t->o.batch, (size_t)r.pixels * sizeof *r.x);
     r.y = dfqi_calloc(t->ctx, (size_t)t->o.batch, sizeof *r.y);
@@ -82,7 +82,7 @@ dfq_status dfqi_train_run(dfqi_train *t, const float *images, const int32_t *lab
 dfq_status dfqi_train_estimate(const dfqi_train *t, dfqi_train_cost *out)
 {
     const dfqi_arch *a = &t->model->net.arch;
-    double floats = (double)t->o.batch * (double)(a->channels * a->image * a->image + 2);
+    double floats = (double)t->o.batch * (double)(dfqi_arch_pixels(a) + 2);
     int64_t left = t->o.steps - t->done;
     size_t bytes;
     DFQI_TRY(dfqi_exec_estimate(t->g, &bytes));

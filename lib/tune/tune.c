@@ -69,7 +69,7 @@ static dfq_status prepare(const dfqi_model *teacher, dfqi_model *student,
     t->o = *o;
     if (dfqi_arch_is_backbone(a)) t->o.temperature = FEATURES;
     t->source = source;
-    t->pixels = a->channels * a->image * a->image;
+    t->pixels = dfqi_arch_pixels(a);
     t->best_kl = INFINITY;
     dfqi_arena_init(&t->names, ctx);
     *out = t;
