@@ -16,11 +16,6 @@ static float sigmoid_slope(float x)
     return s * (1.0f - s);
 }
 
-static float silu(float x)
-{
-    return x * sigmoid(x);
-}
-
 static float silu_slope(float x)
 {
     const float s = sigmoid(x);
@@ -50,11 +45,6 @@ static float hard_swish_slope(float x)
 
 static const float quick = 1.702f;
 
-static float quick_gelu(float x)
-{
-    return x * sigmoid(quick * x);
-}
-
 static float quick_gelu_slope(float x)
 {
     const float s = sigmoid(quick * x);
@@ -62,11 +52,6 @@ static float quick_gelu_slope(float x)
 }
 
 static const float root = 0.797884560802865356f /* sqrt(2/pi) */, cubic = 0.044715f;
-
-static float gelu_tanh(float x)
-{
-    return 0.5f * x * (1.0f + tanhf(root * (x + cubic * x * x * x)));
-}
 
 static float gelu_tanh_slope(float x)
 {
@@ -115,15 +100,15 @@ static float exponential(float x)
 }
 
 static const struct row {
-    float (*value)(float x);
+    float (*value)(float x); /* NULL: a sigmoid, below */
     float (*slope)(float x);
 } rows[DFQI_ACTIVATION_COUNT] = {
-    [DFQI_ACTIVATION_SIGMOID] = {sigmoid, sigmoid_slope},
-    [DFQI_ACTIVATION_SILU] = {silu, silu_slope},
+    [DFQI_ACTIVATION_SIGMOID] = {NULL, sigmoid_slope},
+    [DFQI_ACTIVATION_SILU] = {NULL, silu_slope},
     [DFQI_ACTIVATION_HARD_SIGMOID] = {hard_sigmoid, hard_sigmoid_slope},
     [DFQI_ACTIVATION_HARD_SWISH] = {hard_swish, hard_swish_slope},
-    [DFQI_ACTIVATION_QUICK_GELU] = {quick_gelu, quick_gelu_slope},
-    [DFQI_ACTIVATION_GELU_TANH] = {gelu_tanh, gelu_tanh_slope},
+    [DFQI_ACTIVATION_QUICK_GELU] = {NULL, quick_gelu_slope},
+    [DFQI_ACTIVATION_GELU_TANH] = {NULL, gelu_tanh_slope},
     [DFQI_ACTIVATION_SOFTPLUS] = {softplus, sigmoid},
     [DFQI_ACTIVATION_ELU] = {elu, elu_slope},
     [DFQI_ACTIVATION_SQRT] = {root_of, root_slope},
@@ -139,8 +124,24 @@ static dfq_status activation_shape(dfqi_graph *g, dfqi_node *n)
     return dfqi_shape_same(g, n);
 }
 
+/* Those that are sigmoids of a x + b x^3, some times x (kernel.h); a 0: it is another one. */
+static const struct sigmoid_row {
+    float a, b;
+    int gate;
+} sigmoids[DFQI_ACTIVATION_COUNT] = {
+    [DFQI_ACTIVATION_SIGMOID] = {1.0f, 0.0f, 0},
+    [DFQI_ACTIVATION_SILU] = {1.0f, 0.0f, 1},
+    [DFQI_ACTIVATION_QUICK_GELU] = {1.702f, 0.0f, 1},
+    [DFQI_ACTIVATION_GELU_TANH] = {1.59576912160573071f, 0.0713548162726f, 1},
+};
+
 static void activation_run(const dfqi_run *r)
 {
+    const struct sigmoid_row *s = &sigmoids[r->attr->i[0]];
+    if (s->a != 0.0f) {
+        r->k->sigmoid((size_t)r->out[0].count, s->a, s->b, s->gate, r->in[0].data, r->out[0].data);
+        return;
+    }
     float (*const value)(float) = rows[r->attr->i[0]].value;
     for (int64_t i = 0; i < r->out[0].count; i++) r->out[0].data[i] = value(r->in[0].data[i]);
 }

@@ -149,6 +149,9 @@ typedef struct dfqi_kernels {
     /* The erf form, to 4e-7. */
     void (*gelu)(size_t n, const float *x, float *y);
     void (*gelu_bwd)(size_t n, const float *x, const float *dy, float *dx); /* dx may be dy */
+    /* y = s(a x + b x^3), times x if `gate` is not 0, with s(z) = 1 / (1 + e^-z): sigmoid, SiLU,
+     * and the GELUs that are made of them. To 1e-6. y may be x. */
+    void (*sigmoid)(size_t n, float a, float b, int gate, const float *x, float *y);
     /* min(max(x, 0), cap), cap INFINITY: ReLU. The slope is 1 strictly inside (0, cap), else 0. */
     void (*relu)(size_t n, float cap, const float *x, float *y);
     void (*relu_bwd)(size_t n, float cap, const float *x, const float *dy, float *dx);

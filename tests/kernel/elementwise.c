@@ -99,6 +99,36 @@ static void slot_gelu_bwd(const dfqi_kernels *t, pool *p)
     pool_end(p);
 }
 
+static void slot_sigmoid(const dfqi_kernels *t, pool *p)
+{
+    static const float kinds[][3] = {
+        {1, 0, 0}, {1, 0, 1}, {1.702f, 0, 1}, {1.5957691f, 0.0713548f, 1}};
+    for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
+        const float a = kinds[kind][0], b = kinds[kind][1];
+        const int gate = kinds[kind][2] != 0.0f;
+        float *x = pool_take(p, 2 * FINE, 0.0f, 1.0f), *want = pool_take(p, 2 * FINE, 0.0f, 1.0f);
+        float *y = pool_take(p, 2 * FINE, 0.0f, 1.0f);
+        for (size_t i = 0; i < 2 * FINE; i++) {
+            x[i] = 8.0f * argument(i, FINE);
+            const double v = (double)x[i], z = ((double)a + (double)b * v * v) * v;
+            want[i] = (float)((gate ? v : 1.0) / (1.0 + exp(-z)));
+        }
+        for (int round = 0; round < ROUNDS; round++) {
+            size_t n = round == 0 ? 2 * FINE : length(p, round);
+            memset(y, 0, 2 * FINE * sizeof *y);
+            t->sigmoid(n, a, b, gate, x, y);
+            check_close(n, y, want, 1e-6, "sigmoid");
+            ck_assert(n == 2 * FINE || y[n] == 0.0f);
+        }
+        t->sigmoid(2 * FINE, a, b, gate, x, x);
+        check_close(2 * FINE, x, want, 1e-6, "sigmoid in place");
+        float sick = NAN;
+        t->sigmoid(1, a, b, gate, &sick, &sick);
+        ck_assert_float_nan(sick);
+        pool_end(p);
+    }
+}
+
 static void slot_relu(const dfqi_kernels *t, pool *p)
 {
     for (int round = 0; round < ROUNDS; round++) {
@@ -159,5 +189,6 @@ static void slot_leaky_relu_bwd(const dfqi_kernels *t, pool *p)
 }
 
 const slot_test elementwise_slots[] = {
-    SLOT(add),  SLOT(axpy),     SLOT(scale),      SLOT(gelu),           SLOT(gelu_bwd),
-    SLOT(relu), SLOT(relu_bwd), SLOT(leaky_relu), SLOT(leaky_relu_bwd), {NULL, 0, NULL}};
+    SLOT(add),        SLOT(axpy),           SLOT(scale),    SLOT(gelu),
+    SLOT(gelu_bwd),   SLOT(sigmoid),        SLOT(relu),     SLOT(relu_bwd),
+    SLOT(leaky_relu), SLOT(leaky_relu_bwd), {NULL, 0, NULL}};

@@ -38,6 +38,14 @@ void dfqi_ref_gelu_bwd(size_t n, const float *x, const float *dy, float *dx)
     }
 }
 
+void dfqi_ref_sigmoid(size_t n, float a, float b, int gate, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float v = x[i], z = b == 0.0f ? a * v : (a + b * v * v) * v;
+        y[i] = (gate ? v : 1.0f) / (1.0f + expf(-z));
+    }
+}
+
 void dfqi_ref_relu(size_t n, float cap, const float *x, float *y)
 {
     for (size_t i = 0; i < n; i++) y[i] = x[i] < 0.0f ? 0.0f : x[i] > cap ? cap : x[i];

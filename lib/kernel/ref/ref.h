@@ -47,6 +47,7 @@ void dfqi_ref_axpy(size_t n, float alpha, const float *x, float *y);
 void dfqi_ref_scale(size_t n, float alpha, const float *x, float *y);
 void dfqi_ref_gelu(size_t n, const float *x, float *y);
 void dfqi_ref_gelu_bwd(size_t n, const float *x, const float *dy, float *dx);
+void dfqi_ref_sigmoid(size_t n, float a, float b, int gate, const float *x, float *y);
 void dfqi_ref_relu(size_t n, float cap, const float *x, float *y);
 void dfqi_ref_relu_bwd(size_t n, float cap, const float *x, const float *dy, float *dx);
 void dfqi_ref_leaky_relu(size_t n, float slope, const float *x, float *y);

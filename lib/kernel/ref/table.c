@@ -27,6 +27,7 @@ const dfqi_kernels dfqi_kernels_ref = {
     .scale = dfqi_ref_scale,
     .gelu = dfqi_ref_gelu,
     .gelu_bwd = dfqi_ref_gelu_bwd,
+    .sigmoid = dfqi_ref_sigmoid,
     .relu = dfqi_ref_relu,
     .relu_bwd = dfqi_ref_relu_bwd,
     .leaky_relu = dfqi_ref_leaky_relu,

@@ -66,6 +66,38 @@ void ISA(gelu_bwd)(size_t n, const float *x, const float *dy, float *dx)
 #undef STEP
 }
 
+/* s(z): with e = 2^-|z|, in [0, 1], nothing overflows. */
+static inline __attribute__((always_inline)) void sigmoid_of(int vectors, vf z[VF_CHAINS])
+{
+    const vf one = vf_set(1.0f);
+    vf e[VF_CHAINS];
+    VF_EACH(vectors) e[k] = vf_mul(vf_abs(z[k]), vf_set(-LOG2_E));
+    vf_exp2(vectors, e);
+    VF_EACH(vectors)
+    {
+        const vf top = vf_select(vf_lt(z[k], vf_set(0.0f)), e[k], one);
+        z[k] = vf_div(top, vf_add(one, e[k]));
+    }
+}
+
+void ISA(sigmoid)(size_t n, float a, float b, int gate, const float *x, float *y)
+{
+    const vf linear = vf_set(a), cubic = vf_set(b), one = vf_set(1.0f);
+    const int bends = b != 0.0f;
+    vf v[VF_CHAINS], z[VF_CHAINS];
+#define STEP(vectors, i, c)                                                                        \
+    do {                                                                                           \
+        VF_EACH(vectors) v[k] = vf_load_tail(x + (i) + k * VF, c);                                 \
+        VF_EACH(vectors) z[k] = bends ? vf_fma(vf_mul(v[k], v[k]), cubic, linear) : linear;        \
+        VF_EACH(vectors) z[k] = vf_mul(z[k], v[k]);                                                \
+        sigmoid_of(vectors, z);                                                                    \
+        VF_EACH(vectors)                                                                           \
+        vf_store_tail(y + (i) + k * VF, c, vf_mul(z[k], gate ? v[k] : one));                       \
+    } while (0)
+    VF_LOOP_CHAINS((int64_t)n, STEP);
+#undef STEP
+}
+
 void ISA(relu)(size_t n, float cap, const float *x, float *y)
 {
     const vf low = vf_set(0.0f);

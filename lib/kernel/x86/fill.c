@@ -25,6 +25,7 @@ void ISA(fill)(dfqi_kernels *t)
     t->scale = ISA(scale);
     t->gelu = ISA(gelu);
     t->gelu_bwd = ISA(gelu_bwd);
+    t->sigmoid = ISA(sigmoid);
     t->relu = ISA(relu);
     t->relu_bwd = ISA(relu_bwd);
     t->leaky_relu = ISA(leaky_relu);

@@ -43,6 +43,7 @@ void ISA(axpy)(size_t n, float alpha, const float *x, float *y);
 void ISA(scale)(size_t n, float alpha, const float *x, float *y);
 void ISA(gelu)(size_t n, const float *x, float *y);
 void ISA(gelu_bwd)(size_t n, const float *x, const float *dy, float *dx);
+void ISA(sigmoid)(size_t n, float a, float b, int gate, const float *x, float *y);
 void ISA(relu)(size_t n, float cap, const float *x, float *y);
 void ISA(relu_bwd)(size_t n, float cap, const float *x, const float *dy, float *dx);
 void ISA(leaky_relu)(size_t n, float slope, const float *x, float *y);
