@@ -1,6 +1,7 @@
 /* Bit widths of layers in `dfq quantize`. */
 #include "bits.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,121 @@ int bits_open(struct quantize *q)
         return session_error(q->s, CODE_INPUT, "%s", dfq_context_get_error(q->s->ctx));
     return status == DFQ_OK ? merge(q) : session_fail(q->s, status, PHASE_READ);
 }
+
+/* -- choosing ---------------------------------------------------------------------------------- */
+
+enum { MEASURED = 32 }; /* images */
+
+static dfq_status run(void *handle)
+{
+    return dfq_sensitivity_run(handle);
+}
+
+static dfq_status save(void *handle, const char *path)
+{
+    return dfq_sensitivity_save_checkpoint(handle, path);
+}
+
+/* Static scales need images to calibrate on, scales of rows draw their own. */
+static dfq_status take_images(struct quantize *q, const dfq_quantize_options *o, dfq_tensor **out)
+{
+    *out = NULL;
+    if (o->act_scale != DFQ_ACT_SCALE_TENSOR) return DFQ_OK;
+    if (!q->set) return quantize_slice(q->s->ctx, q->images, 0, MEASURED, out);
+    int64_t n = q->full.images < MEASURED ? q->full.images : MEASURED;
+    return dfq_image_set_read(q->set, 0, n, out, NULL);
+}
+
+static dfq_status open_job(struct quantize *q, dfq_sensitivity **out)
+{
+    dfq_quantize_options o = recipe_quantize(&q->full);
+    dfq_sensitivity_options so;
+    dfq_tensor *images;
+    dfq_sensitivity_options_init(&so, sizeof so);
+    so.images = MEASURED;
+    so.seed = q->full.seed;
+    dfq_status status = take_images(q, &o, &images);
+    if (status == DFQ_OK) status = dfq_sensitivity_create(q->net, images, &o, &so, out);
+    dfq_tensor_release(images);
+    if (status == DFQ_OK && q->job.resumed && file_kind(q->job.sensitivity) == FILE_REGULAR)
+        status = dfq_sensitivity_load_checkpoint(*out, q->job.sensitivity);
+    return status;
+}
+
+/* Mean widths of the network that --bits wXaX would make, whose first and last layer may be
+ * wider. */
+static dfq_status uniform(struct quantize *q, int32_t bits, dfq_bits_means *out)
+{
+    dfq_quantize_options o = recipe_quantize(&q->full);
+    dfq_bits *b;
+    o.weight_bits = o.act_bits = bits;
+    dfq_status status = dfq_bits_create(q->net, &o, &b);
+    if (status != DFQ_OK) return status;
+    *out = (dfq_bits_means){.struct_size = sizeof *out};
+    status = dfq_bits_get_means(b, out);
+    dfq_bits_release(b);
+    return status;
+}
+
+/* For a fraction of a bit, between the two uniform networks. */
+static dfq_status set_limits(struct quantize *q, dfq_bits_limits *limits)
+{
+    const double x = q->full.mean_bits, part = x - floor(x);
+    dfq_bits_means low, high;
+    dfq_bits_limits_init(limits, sizeof *limits);
+    dfq_status status = uniform(q, (int32_t)floor(x), &low);
+    if (status == DFQ_OK) status = uniform(q, (int32_t)ceil(x), &high);
+    if (status != DFQ_OK) return status;
+    limits->mean_weight_bits = low.weight_bits + part * (high.weight_bits - low.weight_bits);
+    limits->mean_act_bits = low.act_bits + part * (high.act_bits - low.act_bits);
+    return DFQ_OK;
+}
+
+static int choose(struct quantize *q, dfq_sensitivity *s)
+{
+    double predicted = 0, measured = 0;
+    dfq_bits_means means = {.struct_size = sizeof means};
+    dfq_bits_limits limits;
+    dfq_status status = set_limits(q, &limits);
+    if (status == DFQ_OK) status = dfq_sensitivity_choose(s, &limits, &q->bits, NULL);
+    if (status == DFQ_OK) status = dfq_bits_get_means(q->bits, &means);
+    if (status == DFQ_OK) status = dfq_sensitivity_evaluate(s, q->bits, &predicted, &measured);
+    if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
+    session_say(q->s,
+                "bits of layers: weights %.3f and activations %.3f in the mean; divergence "
+                "%.3g, predicted %.3g",
+                means.weight_bits, means.act_bits, measured, predicted);
+    return merge(q);
+}
+
+/* Networks of one width first, which no checkpoint may stop half made. */
+static int measure(struct quantize *q, dfq_sensitivity *s)
+{
+    const struct job_stage stage = {run, save, s, q->job.sensitivity};
+    dfq_status status = DFQ_OK;
+    int32_t finished = 0;
+    progress_begin(&q->s->progress, NULL, 0, plan_after(&q->plan, PLAN_CALIBRATE));
+    for (int i = 0; i < DFQ_SENSITIVITY_WIDTHS && status == DFQ_OK && !finished; i++)
+        status = dfq_sensitivity_step(s, &finished);
+    int code = status == DFQ_OK            ? job_run(q->s, &q->job, &stage)
+               : status == DFQ_E_CANCELLED ? CODE_INTERRUPTED
+                                           : session_fail(q->s, status, PHASE_WORK);
+    progress_end(&q->s->progress);
+    return code;
+}
+
+int bits_choose(struct quantize *q)
+{
+    dfq_sensitivity *s = NULL;
+    if (!option_given(&q->full, OPT_MEAN_BITS)) return CODE_DONE;
+    dfq_status status = open_job(q, &s);
+    int code = status == DFQ_OK ? measure(q, s) : session_fail(q->s, status, PHASE_WORK);
+    if (!code) code = choose(q, s);
+    dfq_sensitivity_release(s);
+    return code;
+}
+
+/* -- results ----------------------------------------------------------------------------------- */
 
 int bits_write(struct quantize *q)
 {

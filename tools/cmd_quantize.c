@@ -290,6 +290,7 @@ int cmd_quantize(struct session *s)
     if (!code) code = q.with_generator ? ait_job_plan(&q) : quantize_plan(&q);
     if (!code) code = judge(&q, 0);
     if (!code && !q.with_generator) code = synthesise(&q);
+    if (!code) code = bits_choose(&q);
     if (!code) code = calibrate(&q);
     if (!code) code = reconstruct_run(&q);
     if (!code) code = tune(&q);

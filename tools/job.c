@@ -73,7 +73,8 @@ static char *describe(const struct options *o, uint64_t model)
             "--loss %s\n--steps %lld\n--lr %.9g\n--gamma %.9g\n--first-last-bits %s\n"
             "--weight-grid %s\n--act-grid %s\n--act-scale %s\n--act-group %lld\n--crossing-target "
             "%.9g\n"
-            "--bits-file %s\n--layer-bits %s\n--skip %s\n--rotate %s\n--rounding %s\n--no-images "
+            "--bits-file %s\n--mean-bits %.9g\n--layer-bits %s\n--skip %s\n--rotate %s\n"
+            "--rounding %s\n--no-images "
             "%s\n"
             "--reconstruct %lld\n",
             model, synth, (int)o->weight_bits, (int)o->act_bits, option_mode_name(o->mode),
@@ -82,6 +83,7 @@ static char *describe(const struct options *o, uint64_t model)
             option_loss_name(o->loss), (long long)o->steps, o->lr, o->gamma, ends,
             option_weight_grid_name(o->weight_grid), option_act_grid_name(o->act_grid),
             option_act_scale_name(o->act_scale), (long long)o->act_group, o->crossing_target, bits,
+            o->mean_bits,
             folder_or_none(o->layer_bits), folder_or_none(o->skip), option_rotate_name(o->rotate),
             option_rounding_name(o->rounding), o->no_images ? "yes" : "no",
             (long long)o->reconstruct);
@@ -210,17 +212,24 @@ static int make_paths(const struct options *o, struct job *job)
     job->text = text_format("%s/job.txt", job->folder);
     job->synth = text_format("%s/synth.safetensors", job->folder);
     job->reconstruct = text_format("%s/reconstruct.safetensors", job->folder);
+    job->sensitivity = text_format("%s/sensitivity.safetensors", job->folder);
     job->tune = text_format("%s/tune.safetensors", job->folder);
     job->explore = text_format("%s/explore.safetensors", job->folder);
     job->samples = text_format("%s/samples", job->folder);
     if (!job->reconstruct) return -1;
-    return job->text && job->synth && job->tune && job->explore && job->samples ? 0 : -1;
+    return job->text && job->synth && job->sensitivity && job->tune && job->explore && job->samples
+               ? 0
+               : -1;
 }
 
 static int is_own(const char *name)
 {
-    static const char *const own[] = {"job.txt", "synth.safetensors", "reconstruct.safetensors",
-                                      "tune.safetensors", "explore.safetensors"};
+    static const char *const own[] = {"job.txt",
+                                      "synth.safetensors",
+                                      "reconstruct.safetensors",
+                                      "sensitivity.safetensors",
+                                      "tune.safetensors",
+                                      "explore.safetensors"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         size_t n = strlen(own[i]);
         if (strncmp(name, own[i], n) == 0 && (!name[n] || strncmp(name + n, ".tmp", 4) == 0 ||
@@ -358,6 +367,7 @@ void job_close(struct session *s, int code, struct job *job)
     free(job->text);
     free(job->synth);
     free(job->reconstruct);
+    free(job->sensitivity);
     free(job->tune);
     free(job->explore);
     free(job->samples);

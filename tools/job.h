@@ -4,6 +4,7 @@
  *   job.txt              the options that decide the result, and the evaluations done
  *   synth.safetensors    checkpoint of synthesis
  *   synth.safetensors.images-a or -b: its finished images
+ *   sensitivity.safetensors  checkpoint of damages of bit widths
  *   reconstruct.safetensors  checkpoint of reconstruction
  *   tune.safetensors     checkpoint of tuning
  *   explore.safetensors  checkpoint of a co-exploration
@@ -18,9 +19,9 @@
 #include "session.h"
 
 struct job {
-    char *folder, *text, *synth, *reconstruct, *tune, *explore, *samples; /* paths */
-    char *options;                                                        /* "name value" lines */
-    int resumed;                                                          /* something was read */
+    char *folder, *text, *synth, *sensitivity, *reconstruct, *tune, *explore, *samples; /* paths */
+    char *options;          /* "name value" lines */
+    int resumed;            /* something was read */
     int made;               /* the folder is there, and it is this job's */
     int kept;               /* the last checkpoint was written */
     int enabled;            /* 0: the output is a device, nothing is kept */

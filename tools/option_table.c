@@ -38,6 +38,8 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_BITS_FILE] = {0, "bits-file", "FILE", QUANTIZE, "bits of all layers, from a JSON file"},
     [OPT_BITS_FILE_OUT] = {0, "bits-file-out", "FILE", QUANTIZE,
                            "write the bits of all layers to a JSON file"},
+    [OPT_MEAN_BITS] = {0, "mean-bits", "X", QUANTIZE,
+                       "choose bits of layers: no more than --bits wXaX"},
     [OPT_SKIP] = {0, "skip", "NAME", QUANTIZE, "layer that stays float, or several: with commas"},
     [OPT_MODE] = {0, "mode", "WORD", JOBS | BENCH, "improved, or parity: as published"},
     [OPT_WEIGHT_GRID] = {0, "weight-grid", "WORD", QUANTIZE,

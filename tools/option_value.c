@@ -272,6 +272,7 @@ static const struct number_field {
                {OPT_GAMMA, offsetof(struct options, gamma), 0, 1e6},
                {OPT_CROSSING_TARGET, offsetof(struct options, crossing_target), 0, 0.5},
                {OPT_CHECKPOINT, offsetof(struct options, checkpoint), 0.01, 1e6},
+               {OPT_MEAN_BITS, offsetof(struct options, mean_bits), 2, 8},
                {OPT_CROP, offsetof(struct options, crop), 0.01, 1}};
 
 /* Options of the tables above; others are left alone. */

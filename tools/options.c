@@ -72,6 +72,22 @@ static int check_bench(const struct options *o)
 
 enum { DRAWN_MOST = 65536 }; /* dfq_quantize_options.drawn_images */
 
+/* What --mean-bits chooses, and others say as well. */
+static int check_mean_bits(const struct options *o)
+{
+    static const enum option_id bits[] = {OPT_BITS, OPT_FIRST_LAST_BITS, OPT_LAYER_BITS, OPT_SKIP,
+                                          OPT_BITS_FILE};
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++)
+        if (option_given(o, OPT_MEAN_BITS) && option_given(o, bits[i]))
+            return option_wrong(o,
+                                "--%s and --mean-bits exclude each other: the bits of all layers "
+                                "are chosen; leave one out",
+                                option_table[bits[i]].name);
+    if (option_given(o, OPT_MEAN_BITS) && o->mode == DFQ_MODE_PARITY)
+        return option_wrong(o, "--mean-bits is for --mode improved; parity is as published");
+    return -1;
+}
+
 /* What must not be together on a line of "dfq quantize". */
 static int check_quantize(const struct options *o)
 {
@@ -123,7 +139,7 @@ static int check_quantize(const struct options *o)
                                "and --act-scale tensor");
     if (o->mode == DFQ_MODE_PARITY && option_given(o, OPT_ROUNDING))
         return option_wrong(o, "--rounding is for --mode improved; parity rounds to nearest");
-    return -1;
+    return check_mean_bits(o);
 }
 
 /* What must be on a line of "dfq explore", and what must not be together. */
@@ -191,7 +207,8 @@ static int check_line(struct options *o, char *const *rest, int n)
     o->input = rest[0];
     if (!*o->input)
         return option_wrong(o, "the name of the %s is empty", explore ? "search space" : "model");
-    if (o->verb == VERB_QUANTIZE && !option_given(o, OPT_BITS) && !o->bits_file)
+    if (o->verb == VERB_QUANTIZE && !option_given(o, OPT_BITS) && !o->bits_file &&
+        !option_given(o, OPT_MEAN_BITS))
         return option_wrong(o, "--bits is missing; for example --bits w4a4");
     if ((option_table[OPT_OUT].verbs >> o->verb & 1) && !o->out)
         return option_wrong(o, "-o OUT is missing; give the place of the result");
@@ -269,7 +286,7 @@ static void set_defaults(struct options *o)
     o->resize = o->stem = o->interpolation = o->activation = o->pooling = o->classes = -1;
     o->act_group = DFQ_ACT_GROUP_AUTO;
     o->lr = o->gamma = o->crossing_target = o->penalty = o->cost_weight = o->crop = (double)NAN;
-    o->fps = o->energy = o->area = (double)NAN;
+    o->fps = o->energy = o->area = o->mean_bits = (double)NAN;
     o->checkpoint = 120;
 }
 

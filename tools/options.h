@@ -27,6 +27,7 @@ enum option_id {
     OPT_LAYER_BITS,
     OPT_BITS_FILE,
     OPT_BITS_FILE_OUT,
+    OPT_MEAN_BITS,
     OPT_SKIP,
     OPT_MODE,
     OPT_WEIGHT_GRID,
@@ -148,6 +149,7 @@ struct options {
     int32_t rounding;              /* DFQ_ROUNDING_* */
     double lr, gamma, crossing_target;
     double fps, energy, area; /* limits; NaN: none */
+    double mean_bits;         /* of weights and of activations at most; NaN: no choice of bits */
     int64_t warmup_steps, train_steps;
     int64_t opset; /* of ONNX; 0: the library chooses */
     int64_t evaluator_steps;

@@ -18,6 +18,7 @@
 #include <dfq/quantizer.h>
 #include <dfq/reconstructor.h>
 #include <dfq/runtime.h>
+#include <dfq/sensitivity.h>
 #include <dfq/solver.h>
 #include <dfq/status.h>
 #include <dfq/stream.h>

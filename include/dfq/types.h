@@ -26,6 +26,9 @@ typedef struct dfq_quantizer dfq_quantizer;
 /** Bit widths of the layers of a network (dfq/bits.h). */
 typedef struct dfq_bits dfq_bits;
 
+/** A job that measures the damages of bit widths (dfq/sensitivity.h). */
+typedef struct dfq_sensitivity dfq_sensitivity;
+
 /** A network that only runs: packed weights, planned memory (dfq/runtime.h). */
 typedef struct dfq_runtime dfq_runtime;
 

@@ -16,6 +16,7 @@ TCase *dfqt_api_explorer_told_case(void);
 TCase *dfqt_api_options_case(void);
 TCase *dfqt_api_layer_config_case(void);
 TCase *dfqt_api_quantizer_case(void);
+TCase *dfqt_api_sensitivity_case(void);
 TCase *dfqt_api_graph_case(void);
 TCase *dfqt_api_stream_case(void);
 TCase *dfqt_api_export_case(void);

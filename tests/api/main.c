@@ -17,6 +17,7 @@ int main(void)
     suite_add_tcase(s, dfqt_api_options_case());
     suite_add_tcase(s, dfqt_api_layer_config_case());
     suite_add_tcase(s, dfqt_api_quantizer_case());
+    suite_add_tcase(s, dfqt_api_sensitivity_case());
     suite_add_tcase(s, dfqt_api_graph_case());
     suite_add_tcase(s, dfqt_api_stream_case());
     suite_add_tcase(s, dfqt_api_export_case());

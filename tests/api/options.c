@@ -60,6 +60,14 @@ static dfq_status reconstructor(scene *s, const void *o)
     return status;
 }
 
+static dfq_status sensitivity(scene *s, const void *o)
+{
+    dfq_sensitivity *made = NULL;
+    dfq_status status = dfq_sensitivity_create(s->net, s->images, NULL, o, &made);
+    dfq_sensitivity_release(made);
+    return status;
+}
+
 static dfq_status live(scene *s, const void *o)
 {
     dfq_tuner *made = NULL;
@@ -193,6 +201,7 @@ static const struct {
                ROW(dfq_quantize_options, quantize, 0),
                ROW(dfq_quantizer_options, quantizer, 0),
                ROW(dfq_reconstructor_options, reconstructor, 0),
+               ROW(dfq_sensitivity_options, sensitivity, 0),
                ROW(dfq_solver_options, solver, 0),
                ROW(dfq_trainer_options, trainer, 0),
                ROW(dfq_tuner_options, tuner, 0),

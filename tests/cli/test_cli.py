@@ -447,6 +447,27 @@ class Results(Part):
         self.fails(INPUT, "bits.json: resnet_test has no layer", "quantize", "cnn.safetensors", "-o", "q3", "--bits-file", "bits.json")
         self.fails(INPUT, "cannot read nothing.json", *args, "q3", "--bits-file", "nothing.json")
 
+    def test_mean_bits(self):
+        """Bits of layers are chosen: no larger than uniform ones; the same file from the bits written."""
+        tiny.make_cnn(self.dir)
+        args = ["quantize", "tiny.safetensors", "-f", "--no-images", "--images", "2", "-o"]
+        self.works(*args, "q1", "--mean-bits", "4", "--bits-file-out", "bits.json", "-r", "page.html")
+        self.works(*args, "q2", "--bits-file", "bits.json")
+        self.works(*args, "plain", "--bits", "w4a4")
+        assert self.read("q1") == self.read("q2")
+        sizes = {f: sum(l["values"] * l["bits"] for l in json.loads(self.works("info", f, "-v", "--json").out)["layers"]
+                        if l["bits"] < 32) for f in ("q1", "plain")}
+        assert sizes["q1"] <= sizes["plain"], sizes
+        quantize = ["quantize", "tiny.safetensors", "-o", "q3", "--no-images", "--images", "2"]
+        for more, text in ((["--bits", "w4a4"], "--bits and --mean-bits exclude"),
+                           (["--skip", "head"], "--skip and --mean-bits exclude"),
+                           (["--mode", "parity"], "parity")):
+            self.fails(USAGE, text, *quantize, "--mean-bits", "4", *more)
+        for value in ("1.9", "9", "nan", "x"):
+            self.fails(USAGE, "--mean-bits", *quantize, "--mean-bits", value)
+        self.fails(INPUT, "no attention heads", "quantize", "cnn.safetensors", "-o", "q3", "--mean-bits", "4",
+                   "--images", "2", "--real", "pictures")
+
     # timm's names as transformers stores them; queries, keys and values are apart
     STORED = (("cls_token", "vit.embeddings.cls_token"),
               ("pos_embed", "vit.embeddings.position_embeddings"),
