@@ -23,8 +23,11 @@ static int merge(struct quantize *q)
 int bits_open(struct quantize *q)
 {
     const struct options *o = q->s->o;
+    dfq_status status = DFQ_OK;
+    if (o->accel) status = dfq_accelerator_load(q->s->ctx, o->accel, &q->accel);
+    if (status != DFQ_OK) return session_fail(q->s, status, PHASE_READ);
     if (!o->bits_file) return CODE_DONE;
-    dfq_status status = dfq_bits_load(q->net, o->bits_file, &q->bits);
+    status = dfq_bits_load(q->net, o->bits_file, &q->bits);
     if (status == DFQ_E_INVALID) /* the file's fault, not the command line's */
         return session_error(q->s, CODE_INPUT, "%s", dfq_context_get_error(q->s->ctx));
     return status == DFQ_OK ? merge(q) : session_fail(q->s, status, PHASE_READ);
@@ -86,11 +89,10 @@ static dfq_status uniform(struct quantize *q, int32_t bits, dfq_bits_means *out)
 }
 
 /* For a fraction of a bit, between the two uniform networks. */
-static dfq_status set_limits(struct quantize *q, dfq_bits_limits *limits)
+static dfq_status set_means(struct quantize *q, dfq_bits_limits *limits)
 {
     const double x = q->full.mean_bits, part = x - floor(x);
     dfq_bits_means low, high;
-    dfq_bits_limits_init(limits, sizeof *limits);
     dfq_status status = uniform(q, (int32_t)floor(x), &low);
     if (status == DFQ_OK) status = uniform(q, (int32_t)ceil(x), &high);
     if (status != DFQ_OK) return status;
@@ -99,21 +101,54 @@ static dfq_status set_limits(struct quantize *q, dfq_bits_limits *limits)
     return DFQ_OK;
 }
 
-static int choose(struct quantize *q, dfq_sensitivity *s)
+static double or_none(double limit)
 {
-    double predicted = 0, measured = 0;
+    return isnan(limit) ? 0 : limit;
+}
+
+static dfq_status set_limits(struct quantize *q, dfq_bits_limits *limits)
+{
+    const struct options *o = &q->full;
+    dfq_bits_limits_init(limits, sizeof *limits);
+    limits->latency_ms = or_none(o->limit_latency);
+    limits->energy_mj = or_none(o->limit_energy);
+    limits->area_mm2 = or_none(o->limit_area);
+    limits->size_bytes = 1e6 * or_none(o->limit_size);
+    limits->accelerator = q->accel;
+    return isnan(o->mean_bits) ? DFQ_OK : set_means(q, limits);
+}
+
+static int tell(struct quantize *q, dfq_sensitivity *s)
+{
+    double predicted, measured;
     dfq_bits_means means = {.struct_size = sizeof means};
-    dfq_bits_limits limits;
-    dfq_status status = set_limits(q, &limits);
-    if (status == DFQ_OK) status = dfq_sensitivity_choose(s, &limits, &q->bits, NULL);
-    if (status == DFQ_OK) status = dfq_bits_get_means(q->bits, &means);
+    dfq_status status = dfq_bits_get_means(q->bits, &means);
     if (status == DFQ_OK) status = dfq_sensitivity_evaluate(s, q->bits, &predicted, &measured);
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
     session_say(q->s,
-                "bits of layers: weights %.3f and activations %.3f in the mean; divergence "
-                "%.3g, predicted %.3g",
-                means.weight_bits, means.act_bits, measured, predicted);
-    return merge(q);
+                "bits of layers: weights %.3f and activations %.3f in the mean; divergence %.3g, "
+                "predicted %.3g%s",
+                means.weight_bits, means.act_bits, measured, predicted,
+                q->choice.proved ? ", proved to be the least" : "");
+    if (q->choice.config >= 0)
+        session_say(q->s, "accelerator %lld: %.4g ms, %.4g mJ, %.4g mm2",
+                    (long long)q->choice.config, q->choice.latency_ms, q->choice.energy_mj,
+                    q->choice.area_mm2);
+    return CODE_DONE;
+}
+
+static int choose(struct quantize *q, dfq_sensitivity *s)
+{
+    dfq_bits_limits limits;
+    dfq_status status = set_limits(q, &limits);
+    q->choice.struct_size = sizeof q->choice;
+    progress_begin(&q->s->progress, NULL, 0, plan_after(&q->plan, PLAN_CALIBRATE));
+    if (status == DFQ_OK) status = dfq_sensitivity_choose(s, &limits, &q->bits, &q->choice);
+    progress_end(&q->s->progress);
+    if (status == DFQ_E_CANCELLED) return CODE_INTERRUPTED;
+    if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
+    int code = tell(q, s);
+    return code ? code : merge(q);
 }
 
 /* Networks of one width first, which no checkpoint may stop half made. */
@@ -135,7 +170,7 @@ static int measure(struct quantize *q, dfq_sensitivity *s)
 int bits_choose(struct quantize *q)
 {
     dfq_sensitivity *s = NULL;
-    if (!option_given(&q->full, OPT_MEAN_BITS)) return CODE_DONE;
+    if (!options_choose_bits(&q->full)) return CODE_DONE;
     dfq_status status = open_job(q, &s);
     int code = status == DFQ_OK ? measure(q, s) : session_fail(q->s, status, PHASE_WORK);
     if (!code) code = choose(q, s);
@@ -161,5 +196,6 @@ int bits_write(struct quantize *q)
 void bits_close(struct quantize *q)
 {
     dfq_bits_release(q->bits);
+    dfq_accelerator_release(q->accel);
     free(q->layers);
 }

@@ -52,7 +52,10 @@ static char *describe(const struct options *o, uint64_t model)
 {
     if (o->verb == VERB_EXPLORE) return describe_explore(o);
     char *network = model_describe(o), *synth = NULL, ends[8] = "auto", bits[24] = "none";
+    char limits[160];
     uint64_t file;
+    snprintf(limits, sizeof limits, "%.9g ms %.9g mJ %.9g mm2 %.9g MB on %.64s", o->limit_latency,
+             o->limit_energy, o->limit_area, o->limit_size, folder_or_none(o->accel));
     if (o->bits_file && file_hash(o->bits_file, &file) == 0)
         snprintf(bits, sizeof bits, "%016" PRIx64, file);
     if (o->first_last_bits) snprintf(ends, sizeof ends, "%d", (int)o->first_last_bits);
@@ -73,8 +76,8 @@ static char *describe(const struct options *o, uint64_t model)
             "--loss %s\n--steps %lld\n--lr %.9g\n--gamma %.9g\n--first-last-bits %s\n"
             "--weight-grid %s\n--act-grid %s\n--act-scale %s\n--act-group %lld\n--crossing-target "
             "%.9g\n"
-            "--bits-file %s\n--mean-bits %.9g\n--layer-bits %s\n--skip %s\n--rotate %s\n"
-            "--rounding %s\n--no-images "
+            "--bits-file %s\n--mean-bits %.9g\n--limits %s\n--layer-bits %s\n--skip %s\n"
+            "--rotate %s\n--rounding %s\n--no-images "
             "%s\n"
             "--reconstruct %lld\n",
             model, synth, (int)o->weight_bits, (int)o->act_bits, option_mode_name(o->mode),
@@ -83,10 +86,9 @@ static char *describe(const struct options *o, uint64_t model)
             option_loss_name(o->loss), (long long)o->steps, o->lr, o->gamma, ends,
             option_weight_grid_name(o->weight_grid), option_act_grid_name(o->act_grid),
             option_act_scale_name(o->act_scale), (long long)o->act_group, o->crossing_target, bits,
-            o->mean_bits,
-            folder_or_none(o->layer_bits), folder_or_none(o->skip), option_rotate_name(o->rotate),
-            option_rounding_name(o->rounding), o->no_images ? "yes" : "no",
-            (long long)o->reconstruct);
+            o->mean_bits, limits, folder_or_none(o->layer_bits), folder_or_none(o->skip),
+            option_rotate_name(o->rotate), option_rounding_name(o->rounding),
+            o->no_images ? "yes" : "no", (long long)o->reconstruct);
     free(synth);
     return all;
 }

@@ -273,6 +273,10 @@ static const struct number_field {
                {OPT_CROSSING_TARGET, offsetof(struct options, crossing_target), 0, 0.5},
                {OPT_CHECKPOINT, offsetof(struct options, checkpoint), 0.01, 1e6},
                {OPT_MEAN_BITS, offsetof(struct options, mean_bits), 2, 8},
+               {OPT_LIMIT_LATENCY, offsetof(struct options, limit_latency), 1e-9, 1e9},
+               {OPT_LIMIT_ENERGY, offsetof(struct options, limit_energy), 1e-9, 1e9},
+               {OPT_LIMIT_AREA, offsetof(struct options, limit_area), 1e-9, 1e9},
+               {OPT_LIMIT_SIZE, offsetof(struct options, limit_size), 1e-9, 1e9},
                {OPT_CROP, offsetof(struct options, crop), 0.01, 1}};
 
 /* Options of the tables above; others are left alone. */

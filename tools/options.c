@@ -72,19 +72,41 @@ static int check_bench(const struct options *o)
 
 enum { DRAWN_MOST = 65536 }; /* dfq_quantize_options.drawn_images */
 
-/* What --mean-bits chooses, and others say as well. */
-static int check_mean_bits(const struct options *o)
+static const enum option_id bit_limits[] = {OPT_MEAN_BITS, OPT_LIMIT_SIZE, OPT_LIMIT_LATENCY,
+                                            OPT_LIMIT_ENERGY, OPT_LIMIT_AREA};
+enum { BIT_LIMITS = sizeof bit_limits / sizeof *bit_limits, FREE_LIMITS = 2 };
+
+int options_choose_bits(const struct options *o)
+{
+    for (size_t i = 0; i < BIT_LIMITS; i++)
+        if (option_given(o, bit_limits[i])) return 1;
+    return 0;
+}
+
+/* What a choice of bits does not go with, and what it needs. */
+static int check_bits(const struct options *o)
 {
     static const enum option_id bits[] = {OPT_BITS, OPT_FIRST_LAST_BITS, OPT_LAYER_BITS, OPT_SKIP,
                                           OPT_BITS_FILE};
-    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++)
-        if (option_given(o, OPT_MEAN_BITS) && option_given(o, bits[i]))
+    const char *limit = NULL, *cost = NULL;
+    for (size_t i = 0; i < BIT_LIMITS; i++) {
+        if (!option_given(o, bit_limits[i])) continue;
+        limit = option_table[bit_limits[i]].name;
+        if (i >= FREE_LIMITS) cost = limit;
+    }
+    for (size_t i = 0; limit && i < sizeof bits / sizeof *bits; i++)
+        if (option_given(o, bits[i]))
             return option_wrong(o,
-                                "--%s and --mean-bits exclude each other: the bits of all layers "
-                                "are chosen; leave one out",
-                                option_table[bits[i]].name);
-    if (option_given(o, OPT_MEAN_BITS) && o->mode == DFQ_MODE_PARITY)
-        return option_wrong(o, "--mean-bits is for --mode improved; parity is as published");
+                                "--%s and --%s exclude each other: the bits of all layers are "
+                                "chosen; leave one out",
+                                option_table[bits[i]].name, limit);
+    if (limit && o->mode == DFQ_MODE_PARITY)
+        return option_wrong(o, "--%s is for --mode improved; parity is as published", limit);
+    if (cost && !o->accel)
+        return option_wrong(o, "--accel is missing for --%s; give a JSON file or a preset", cost);
+    if (!cost && o->accel && o->verb == VERB_QUANTIZE)
+        return option_wrong(o, "--accel is for --limit-latency-ms, --limit-energy-mj and "
+                               "--limit-area-mm2; add one, or leave it out");
     return -1;
 }
 
@@ -139,7 +161,7 @@ static int check_quantize(const struct options *o)
                                "and --act-scale tensor");
     if (o->mode == DFQ_MODE_PARITY && option_given(o, OPT_ROUNDING))
         return option_wrong(o, "--rounding is for --mode improved; parity rounds to nearest");
-    return check_mean_bits(o);
+    return check_bits(o);
 }
 
 /* What must be on a line of "dfq explore", and what must not be together. */
@@ -208,7 +230,7 @@ static int check_line(struct options *o, char *const *rest, int n)
     if (!*o->input)
         return option_wrong(o, "the name of the %s is empty", explore ? "search space" : "model");
     if (o->verb == VERB_QUANTIZE && !option_given(o, OPT_BITS) && !o->bits_file &&
-        !option_given(o, OPT_MEAN_BITS))
+        !options_choose_bits(o))
         return option_wrong(o, "--bits is missing; for example --bits w4a4");
     if ((option_table[OPT_OUT].verbs >> o->verb & 1) && !o->out)
         return option_wrong(o, "-o OUT is missing; give the place of the result");
@@ -287,6 +309,7 @@ static void set_defaults(struct options *o)
     o->act_group = DFQ_ACT_GROUP_AUTO;
     o->lr = o->gamma = o->crossing_target = o->penalty = o->cost_weight = o->crop = (double)NAN;
     o->fps = o->energy = o->area = o->mean_bits = (double)NAN;
+    o->limit_latency = o->limit_energy = o->limit_area = o->limit_size = (double)NAN;
     o->checkpoint = 120;
 }
 

@@ -28,6 +28,10 @@ enum option_id {
     OPT_BITS_FILE,
     OPT_BITS_FILE_OUT,
     OPT_MEAN_BITS,
+    OPT_LIMIT_LATENCY,
+    OPT_LIMIT_ENERGY,
+    OPT_LIMIT_AREA,
+    OPT_LIMIT_SIZE,
     OPT_SKIP,
     OPT_MODE,
     OPT_WEIGHT_GRID,
@@ -149,7 +153,8 @@ struct options {
     int32_t rounding;              /* DFQ_ROUNDING_* */
     double lr, gamma, crossing_target;
     double fps, energy, area; /* limits; NaN: none */
-    double mean_bits;         /* of weights and of activations at most; NaN: no choice of bits */
+    double mean_bits;         /* of weights and of activations at most; NaN: no limit */
+    double limit_latency, limit_energy, limit_area, limit_size; /* of a choice of bits; NaN: none */
     int64_t warmup_steps, train_steps;
     int64_t opset; /* of ONNX; 0: the library chooses */
     int64_t evaluator_steps;
@@ -171,6 +176,9 @@ static inline int option_given(const struct options *o, enum option_id id)
 {
     return o->given[id];
 }
+
+/* Are the bits of layers to be chosen: is one of the options given that limit them? */
+int options_choose_bits(const struct options *o);
 
 /* What was given for an option that is a text; for OPT_COUNT, what stands alone. NULL: nothing. */
 const char *option_text(const struct options *o, enum option_id id);

@@ -32,7 +32,9 @@ struct quantize {
     dfq_tensor *errors;                     /* [layers + 1] dB */
     dfq_tensor *unit_errors;                /* of reconstruction, before and after; or NULL */
     dfq_tuner_best best;
-    dfq_bits *bits;             /* of --bits-file; or NULL */
+    dfq_bits *bits;             /* of --bits-file, or chosen; or NULL */
+    dfq_accelerator *accel;     /* of --accel; or NULL */
+    dfq_bits_choice choice;     /* struct_size 0: none was made */
     dfq_layer_config *layers;   /* its rows and those of the command line; or NULL */
     struct diagnosis diagnosis; /* with --diagnose */
     struct parts parts;         /* with --report */

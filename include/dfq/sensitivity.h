@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <dfq/accelerator.h>
 #include <dfq/bits.h>
 #include <dfq/status.h>
 #include <dfq/types.h>
@@ -75,6 +76,14 @@ DFQ_CHECKED dfq_status dfq_sensitivity_step(dfq_sensitivity *sensitivity, int32_
  *          dfq_sensitivity_step(). */
 DFQ_CHECKED dfq_status dfq_sensitivity_run(dfq_sensitivity *sensitivity);
 
+/** Begins a second round: damages are measured anew, as what the width of one layer adds to the
+ *  divergence of a network with the widths of a table in all other layers. They may be below 0. Few
+ *  bits damage more together than each alone, so that a second round around the first choice ranks
+ *  its neighbours better.
+ *  @param bits of the same network
+ *  @return ::DFQ_E_INVALID (a table of another network), as dfq_sensitivity_step(). */
+DFQ_CHECKED dfq_status dfq_sensitivity_restart(dfq_sensitivity *sensitivity, const dfq_bits *bits);
+
 /** Writes the damages so far, beside `path` and renamed.
  *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_sensitivity_save_checkpoint(dfq_sensitivity *sensitivity,
@@ -99,20 +108,43 @@ typedef struct dfq_bits_limits {
     int32_t reserved;        /**< 0 */
     double mean_weight_bits; /**< dfq_bits_means.weight_bits at most, 2 or more; 0: no limit */
     double mean_act_bits;    /**< dfq_bits_means.act_bits at most, 2 or more; 0: no limit */
+    double size_bytes;       /**< of the codes of all weights at most; 0: no limit */
+    double latency_ms;       /**< of an image, on the accelerator, at most; 0: no limit */
+    double energy_mj;        /**< of an image, mJ at most; 0: no limit */
+    double area_mm2;         /**< of the accelerator, at most; 0: no limit */
+    /** of latency, energy and area, which need it; else NULL. Of a description of several, one is
+     *  chosen together with the widths. Operands of more bits than its words are not chosen */
+    const dfq_accelerator *accelerator;
 } dfq_bits_limits;
+
+/** What was chosen. Filled by dfq_sensitivity_choose(). NaN: there is no accelerator. */
+typedef struct dfq_bits_choice {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t proved;       /**< 1: it is proved that no widths, with any of the accelerators, have a
+                               smaller prediction, costs being sums over layers */
+    int64_t config;       /**< number of the accelerator in its description; -1: none was given */
+    double predicted;     /**< sum of damages */
+    double size_bytes;    /**< of the codes of all weights */
+    double latency_ms;    /**< by the exact model, as dfq_cost has it */
+    double energy_mj;     /**< likewise */
+    double area_mm2;      /**< likewise */
+} dfq_bits_choice;
 
 /** Writes "no limit" everywhere: `size` must be sizeof(dfq_bits_limits) of the caller. */
 DFQ_API void dfq_bits_limits_init(dfq_bits_limits *limits, size_t size);
 
 /** The widths of least predicted divergence within limits, chosen exactly. The job must be
  *  finished.
+ *  Limits hold by the exact cost model.
+ *  @param limits     NULL: none, the best widths
  *  @param out_bits   a new table, to be given back with dfq_bits_release()
- *  @param out_proved 1: it is proved that no table has a smaller prediction; may be NULL
- *  @return ::DFQ_E_INVALID (not finished, limits that are not finite or below 0),
- *          ::DFQ_E_INFEASIBLE (the text names the limit and what is possible), ::DFQ_E_NOMEM. */
+ *  @param out_choice struct_size must be set; may be NULL
+ *  @return ::DFQ_E_INVALID (not finished; limits that are not finite or below 0; latency, energy or
+ *          area without an accelerator), ::DFQ_E_INFEASIBLE (the text names the limits and what is
+ *          possible), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_sensitivity_choose(const dfq_sensitivity *sensitivity,
                                               const dfq_bits_limits *limits, dfq_bits **out_bits,
-                                              int32_t *out_proved);
+                                              dfq_bits_choice *out_choice);
 
 /** The divergence that a table of widths has on the images of the job, without rounding it anew:
  *  each layer as it was rounded with the whole network at its width.

@@ -9,39 +9,20 @@
 
 #include "api/api.h"
 #include "api/handles.h"
+#include "api/sensitivity_priv.h"
 #include "base/memory.h"
 #include "base/progress.h"
-#include "bits/choose.h"
 #include "bits/sensitivity_file.h"
 #include "nn/rotate.h"
 #include "synth/leaves.h"
 
 enum { MEASURED_STREAM = 0x62697473 }; /* of drawn images: others than weights are rounded on */
 
-struct dfq_sensitivity {
-    dfqi_model *graph;  /* retained */
-    dfq_tensor *given;  /* retained; or NULL */
-    dfq_tensor *images; /* that damages are measured on */
-    dfq_quantize_options quantize;
-    dfqi_bits *table;                     /* layers, of any widths */
-    dfqi_network rotated;                 /* the float network in the basis of the forms */
-    dfqi_model *forms[DFQI_BITS_MAX + 1]; /* quantized at one width; made by the first steps */
-    dfqi_sensitivity core;                /* ready behind the last form */
-    int32_t n_forms;
-    bool ready;
-};
-
 static const dfq_sensitivity_options defaults = {.images = 32};
-static const dfq_bits_limits no_limits = {.mean_weight_bits = 0};
 
 void dfq_sensitivity_options_init(dfq_sensitivity_options *options, size_t size)
 {
     dfqi_options_init(options, size, &defaults, sizeof defaults);
-}
-
-void dfq_bits_limits_init(dfq_bits_limits *limits, size_t size)
-{
-    dfqi_options_init(limits, size, &no_limits, sizeof no_limits);
 }
 
 /* -- life -------------------------------------------------------------------------------------- */
@@ -179,13 +160,8 @@ static dfq_status make_form(dfq_sensitivity *s)
     return DFQ_OK;
 }
 
-static bool is_finished(const dfq_sensitivity *s)
-{
-    return s->core.done == s->core.n;
-}
-
 /* The forms, if they are not there yet, and the float network's probabilities. */
-static dfq_status prepare(dfq_sensitivity *s)
+dfq_status dfqi_sensitivity_prepare(dfq_sensitivity *s)
 {
     while (s->n_forms < DFQI_BITS_WIDTHS) DFQI_TRY(make_form(s));
     if (s->ready) return DFQ_OK;
@@ -197,9 +173,9 @@ static dfq_status prepare(dfq_sensitivity *s)
 
 static dfq_status step(dfq_sensitivity *s)
 {
-    if (is_finished(s)) return DFQ_OK;
+    if (dfqi_sensitivity_is_finished(s)) return DFQ_OK;
     if (s->n_forms < DFQI_BITS_WIDTHS) return make_form(s);
-    DFQI_TRY(prepare(s));
+    DFQI_TRY(dfqi_sensitivity_prepare(s));
     return dfqi_sensitivity_step(&s->core);
 }
 
@@ -208,7 +184,7 @@ dfq_status dfq_sensitivity_step(dfq_sensitivity *sensitivity, int32_t *out_finis
     if (sensitivity == NULL) return DFQ_E_INVALID;
     DFQI_NEED(sensitivity->graph->ctx, out_finished);
     DFQI_TRY(step(sensitivity));
-    *out_finished = is_finished(sensitivity);
+    *out_finished = dfqi_sensitivity_is_finished(sensitivity);
     return DFQ_OK;
 }
 
@@ -219,7 +195,7 @@ dfq_status dfq_sensitivity_run(dfq_sensitivity *sensitivity)
     uint64_t all = DFQI_BITS_WIDTHS + (uint64_t)s->table->n;
     uint64_t done = (uint64_t)s->n_forms + (uint64_t)s->core.done;
     dfqi_stage stage = dfqi_stage_begin(s->graph->ctx, "sensitivity", done, all);
-    while (!is_finished(s)) {
+    while (!dfqi_sensitivity_is_finished(s)) {
         DFQI_TRY(step(s));
         done = (uint64_t)s->n_forms + (uint64_t)s->core.done;
         DFQI_TRY(dfqi_stage_report(&stage, done, (double)NAN));
@@ -227,12 +203,43 @@ dfq_status dfq_sensitivity_run(dfq_sensitivity *sensitivity)
     return DFQ_OK;
 }
 
+dfq_status dfqi_sensitivity_take(const dfq_sensitivity *s, const dfq_bits *bits, dfqi_pair *out)
+{
+    const dfqi_bits *own = s->table;
+    bool same = bits->n == own->n;
+    for (int32_t i = 0; same && i < own->n; i++)
+        same = strcmp(bits->rows[i].name, own->rows[i].name) == 0;
+    if (!same)
+        return dfqi_fail(s->graph->ctx, DFQ_E_INVALID,
+                         "the table of bits is of %s, and the job of %s with other layers",
+                         bits->network, own->network);
+    for (int32_t i = 0; i < own->n; i++)
+        out[i] = (dfqi_pair){bits->rows[i].weight_bits, bits->rows[i].act_bits};
+    return DFQ_OK;
+}
+
+dfq_status dfq_sensitivity_restart(dfq_sensitivity *sensitivity, const dfq_bits *bits)
+{
+    if (sensitivity == NULL) return DFQ_E_INVALID;
+    dfq_context *ctx = sensitivity->graph->ctx;
+    DFQI_NEED(ctx, bits);
+    dfqi_pair *widths = dfqi_calloc(ctx, (size_t)sensitivity->table->n, sizeof *widths);
+    if (!widths) return DFQ_E_NOMEM;
+    dfq_status status = dfqi_sensitivity_take(sensitivity, bits, widths);
+    if (status == DFQ_OK) status = dfqi_sensitivity_prepare(sensitivity);
+    if (status == DFQ_OK) status = dfqi_sensitivity_restart(&sensitivity->core, widths);
+    dfqi_free(ctx, widths);
+    return status;
+}
+
 /* What decides how layers are quantized. */
 static void options_text(const dfq_sensitivity *s, char *out, size_t cap)
 {
     const dfq_quantize_options *q = &s->quantize;
-    snprintf(out, cap, "rotate %d act_scale %d rounding %d drawn %d seed %" PRIu64 " given %d",
-             q->rotate, q->act_scale, q->rounding, q->drawn_images, q->seed, s->given != NULL);
+    snprintf(out, cap,
+             "rotate %d act_scale %d group %d rounding %d drawn %d seed %" PRIu64 " given %d",
+             q->rotate, q->act_scale, q->act_group, q->rounding, q->drawn_images, q->seed,
+             s->given != NULL);
 }
 
 dfq_status dfq_sensitivity_save_checkpoint(dfq_sensitivity *sensitivity, const char *path)
@@ -274,73 +281,6 @@ dfq_status dfq_sensitivity_get_damages(const dfq_sensitivity *sensitivity, dfq_t
     return DFQ_OK;
 }
 
-static dfq_status need_finished(const dfq_sensitivity *s)
-{
-    if (is_finished(s)) return DFQ_OK;
-    return dfqi_fail(s->graph->ctx, DFQ_E_INVALID,
-                     "the damages of %d layers are not measured yet; run the job to its end first",
-                     s->core.n - s->core.done);
-}
-
-static dfq_status take_limits(const dfq_sensitivity *s, const dfq_bits_limits *given,
-                              dfqi_mean_limits *out)
-{
-    dfq_context *ctx = s->graph->ctx;
-    dfq_bits_limits l = no_limits;
-    DFQI_TRY(dfqi_options_read(ctx, "dfq_bits_limits", given, &l, sizeof l));
-    if (!(l.mean_weight_bits >= 0 && isfinite(l.mean_weight_bits)) ||
-        !(l.mean_act_bits >= 0 && isfinite(l.mean_act_bits)))
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "mean_weight_bits is %g and mean_act_bits is %g, must be 2 or more, or 0 "
-                         "for no limit",
-                         l.mean_weight_bits, l.mean_act_bits);
-    *out = (dfqi_mean_limits){l.mean_weight_bits, l.mean_act_bits};
-    return DFQ_OK;
-}
-
-static dfq_status to_table(const dfq_sensitivity *s, const dfqi_pair *widths, dfq_bits **out)
-{
-    dfqi_bits *b;
-    DFQI_TRY(dfqi_bits_copy(s->table, &b));
-    for (int32_t i = 0; i < b->n; i++) dfqi_bits_set(b, i, widths[i].w, widths[i].a);
-    *out = b;
-    return DFQ_OK;
-}
-
-dfq_status dfq_sensitivity_choose(const dfq_sensitivity *sensitivity, const dfq_bits_limits *limits,
-                                  dfq_bits **out_bits, int32_t *out_proved)
-{
-    dfqi_mean_limits most;
-    bool proved = false;
-    if (sensitivity == NULL) return DFQ_E_INVALID;
-    dfq_context *ctx = sensitivity->graph->ctx;
-    DFQI_NEED(ctx, out_bits);
-    DFQI_TRY(need_finished(sensitivity));
-    DFQI_TRY(take_limits(sensitivity, limits, &most));
-    dfqi_pair *widths = dfqi_calloc(ctx, (size_t)sensitivity->table->n, sizeof *widths);
-    if (!widths) return DFQ_E_NOMEM;
-    dfq_status status = dfqi_choose_means(&sensitivity->core, most, widths, &proved);
-    if (status == DFQ_OK) status = to_table(sensitivity, widths, out_bits);
-    if (status == DFQ_OK && out_proved) *out_proved = proved;
-    dfqi_free(ctx, widths);
-    return status;
-}
-
-static dfq_status from_table(const dfq_sensitivity *s, const dfq_bits *bits, dfqi_pair *out)
-{
-    const dfqi_bits *own = s->table;
-    bool same = bits->n == own->n;
-    for (int32_t i = 0; same && i < own->n; i++)
-        same = strcmp(bits->rows[i].name, own->rows[i].name) == 0;
-    if (!same)
-        return dfqi_fail(s->graph->ctx, DFQ_E_INVALID,
-                         "the table of bits is of %s, and the job of %s with other layers",
-                         bits->network, own->network);
-    for (int32_t i = 0; i < own->n; i++)
-        out[i] = (dfqi_pair){bits->rows[i].weight_bits, bits->rows[i].act_bits};
-    return DFQ_OK;
-}
-
 dfq_status dfq_sensitivity_evaluate(dfq_sensitivity *sensitivity, const dfq_bits *bits,
                                     double *out_predicted, double *out_measured)
 {
@@ -350,13 +290,13 @@ dfq_status dfq_sensitivity_evaluate(dfq_sensitivity *sensitivity, const dfq_bits
     DFQI_NEED(ctx, bits);
     dfqi_pair *widths = dfqi_calloc(ctx, (size_t)sensitivity->table->n, sizeof *widths);
     if (!widths) return DFQ_E_NOMEM;
-    dfq_status status = from_table(sensitivity, bits, widths);
-    if (status == DFQ_OK && out_measured) status = prepare(sensitivity);
+    dfq_status status = dfqi_sensitivity_take(sensitivity, bits, widths);
+    if (status == DFQ_OK && out_measured) status = dfqi_sensitivity_prepare(sensitivity);
     if (status == DFQ_OK && out_measured)
         status = dfqi_mixed_kl(&sensitivity->core.mixed, widths, NULL, &kl);
     if (status == DFQ_OK && out_measured) *out_measured = kl;
     if (status == DFQ_OK && out_predicted)
-        *out_predicted = is_finished(sensitivity)
+        *out_predicted = dfqi_sensitivity_is_finished(sensitivity)
                              ? dfqi_sensitivity_predict(&sensitivity->core, widths)
                              : (double)NAN;
     dfqi_free(ctx, widths);

@@ -152,6 +152,83 @@ static void check_limits(const dfq_sensitivity *s)
     dfq_bits_release(b);
 }
 
+static dfq_accelerator *accelerator(int word_bits)
+{
+    char text[512];
+    dfq_accelerator *a;
+    snprintf(
+        text, sizeof text,
+        "{\"pe_x\": [4, 32], \"pe_y\": 8, \"rf_words\": 64, \"dataflow\": \"ws\", \"pe_type\": "
+        "\"fusion\", \"glb_kb\": 64, \"word_bits\": %d, \"psum_bits\": 24, \"clock_mhz\": 200, "
+        "\"dram_gb_per_s\": 4, \"glb_gb_per_s\": 16}",
+        word_bits);
+    OK(dfq_accelerator_parse(ctx, text, strlen(text), &a));
+    return a;
+}
+
+/* What is told of the choice is what the quantized network costs on that accelerator. */
+static void check_cost(const dfq_accelerator *a, const dfq_bits *b, const dfq_bits_choice *choice)
+{
+    dfq_quantize_options q = rows(4);
+    dfq_cost_options o;
+    dfq_graph *low;
+    dfq_cost *c;
+    dfq_cost_info total = {.struct_size = sizeof total};
+    q.layers = dfq_bits_get_configs(b);
+    q.n_layers = dfq_bits_get_count(b);
+    dfq_cost_options_init(&o, sizeof o);
+    o.config = choice->config;
+    OK(dfq_graph_quantize(net, NULL, &q, &low));
+    OK(dfq_cost_create(a, low, &o, &c));
+    OK(dfq_cost_get_total(c, &total));
+    ck_assert_double_eq_tol(choice->latency_ms, total.ms, 1e-9 * total.ms);
+    ck_assert_double_eq_tol(choice->energy_mj, total.total_pj * 1e-9, 1e-9 * total.total_pj * 1e-9);
+    ck_assert_double_eq_tol(choice->area_mm2, total.area_mm2, 1e-9);
+    dfq_cost_release(c);
+    dfq_graph_release(low);
+}
+
+/* Limits hold by the exact model, and bind: less energy, more damage. */
+static void check_costs(const dfq_sensitivity *s)
+{
+    dfq_bits_limits limits;
+    dfq_bits_choice wide = {.struct_size = sizeof wide}, tight = {.struct_size = sizeof tight};
+    dfq_bits *b = NULL;
+    dfq_accelerator *a = accelerator(8);
+    dfq_accelerator_config small = {.struct_size = sizeof small};
+    dfq_bits_limits_init(&limits, sizeof limits);
+    limits.latency_ms = 1e6;
+    ck_assert_int_eq(dfq_sensitivity_choose(s, &limits, &b, NULL), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "latency_ms is 1e+06 without"));
+    limits.accelerator = a;
+    OK(dfq_sensitivity_choose(s, &limits, &b, &wide));
+    check_cost(a, b, &wide);
+    dfq_bits_release(b);
+    OK(dfq_accelerator_get_config(a, 0, &small)); /* the area leaves one of the two */
+    limits.energy_mj = 0.8 * wide.energy_mj;
+    limits.area_mm2 = small.area_mm2;
+    limits.size_bytes = 0.6 * wide.size_bytes;
+    OK(dfq_sensitivity_choose(s, &limits, &b, &tight));
+    ck_assert(tight.config == 0 && tight.energy_mj <= limits.energy_mj);
+    ck_assert(tight.size_bytes <= limits.size_bytes && tight.predicted > wide.predicted);
+    check_cost(a, b, &tight);
+    dfq_bits_release(b);
+    b = NULL;
+    limits.energy_mj = 1e-3 * wide.energy_mj;
+    ck_assert_int_eq(dfq_sensitivity_choose(s, &limits, &b, NULL), DFQ_E_INFEASIBLE);
+    ck_assert_ptr_null(b);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "energy_mj"));
+    dfq_accelerator_release(a);
+    limits.accelerator = a = accelerator(4); /* operands of at most 4 bits */
+    limits.energy_mj = limits.area_mm2 = limits.size_bytes = 0;
+    OK(dfq_sensitivity_choose(s, &limits, &b, NULL));
+    for (int32_t i = 0; i < dfq_bits_get_count(b); i++)
+        ck_assert(dfq_bits_get_configs(b)[i].weight_bits <= 4 &&
+                  dfq_bits_get_configs(b)[i].act_bits <= 4);
+    dfq_bits_release(b);
+    dfq_accelerator_release(a);
+}
+
 /* A job that stops and goes on from a checkpoint measures the same; damages are those of networks
  * with one layer changed; the choice is within its limits and none of many others is better. */
 START_TEST(test_job)
@@ -163,7 +240,8 @@ START_TEST(test_job)
     dfq_bits_limits limits;
     dfq_bits_means m = {.struct_size = sizeof m};
     double predicted, least, measured;
-    int32_t finished = 0, proved = 0;
+    int32_t finished = 0;
+    dfq_bits_choice choice = {.struct_size = sizeof choice};
     dfq_bits_limits_init(&limits, sizeof limits);
     limits.mean_weight_bits = 3.5;
     limits.mean_act_bits = 4;
@@ -178,9 +256,10 @@ START_TEST(test_job)
     OK(dfq_sensitivity_get_damages(again, &d[1]));
     ck_assert_mem_eq(dfq_tensor_get_data(d[0]), dfq_tensor_get_data(d[1]),
                      dfq_tensor_get_bytes(d[0]));
-    OK(dfq_sensitivity_choose(s, &limits, &chosen, &proved));
+    OK(dfq_sensitivity_choose(s, &limits, &chosen, &choice));
     OK(dfq_bits_get_means(chosen, &m));
-    ck_assert(proved == 1 && m.weight_bits <= 3.5 + 1e-9 && m.act_bits <= 4 + 1e-9);
+    ck_assert(choice.proved == 1 && choice.config == -1 && m.weight_bits <= 3.5 + 1e-9 &&
+              m.act_bits <= 4 + 1e-9);
     OK(dfq_sensitivity_evaluate(s, chosen, &least, &measured));
     ck_assert(measured > 0 && isfinite(least));
     /* one layer alone: the damage is the divergence; the sum is the prediction */
@@ -202,6 +281,12 @@ START_TEST(test_job)
         OK(dfq_bits_set_layer(b, l.name, 0, 0));
     }
     check_limits(s);
+    check_costs(s);
+    /* a second round around a choice: its own widths add nothing */
+    OK(dfq_sensitivity_restart(again, chosen));
+    OK(dfq_sensitivity_run(again));
+    OK(dfq_sensitivity_evaluate(again, chosen, &predicted, &measured));
+    ck_assert_double_eq_tol(predicted, measured, 1e-12);
     uint32_t state = 7;
     int within = 0;
     for (int k = 0; k < 3000; k++) {

@@ -463,6 +463,21 @@ class Results(Part):
                            (["--skip", "head"], "--skip and --mean-bits exclude"),
                            (["--mode", "parity"], "parity")):
             self.fails(USAGE, text, *quantize, "--mean-bits", "4", *more)
+        with open(f"{self.dir}/two.json", "w", encoding="ascii") as f:
+            json.dump({"pe_x": [4, 32], "pe_y": 8, "rf_words": 64, "dataflow": "ws", "pe_type": "fusion", "glb_kb": 64,
+                       "word_bits": 8, "psum_bits": 24, "clock_mhz": 200, "dram_gb_per_s": 4, "glb_gb_per_s": 16}, f)
+        accel = ["--accel", "two.json"]
+        r = self.works(*args, "q4", "--limit-energy-mj", "1", "--limit-size-mb", "1", *accel, "--json")
+        choice = json.loads(r.out)["choice"]
+        cost = json.loads(self.works("cost", "q4", "-a", "two.json", "--config", str(choice["config"]), "-j").out)
+        assert abs(cost["mj_per_image"] - choice["energy_mj"]) < 1e-6 * choice["energy_mj"], (cost, choice)
+        for more, code, text in ((["--limit-energy-mj", "1e-9", *accel], INFEASIBLE, "energy_mj <= 1e-09"),
+                                 (["--limit-size-mb", "1e-9"], INFEASIBLE, "the mean width of weights"),
+                                 (["--limit-latency-ms", "0", *accel], USAGE, "--limit-latency-ms"),
+                                 (["--limit-latency-ms", "inf", *accel], USAGE, "--limit-latency-ms"),
+                                 (["--limit-latency-ms", "1"], USAGE, "--accel is missing"),
+                                 (["--mean-bits", "4", *accel], USAGE, "--accel is for --limit")):
+            self.fails(code, text, *quantize, *more)
         for value in ("1.9", "9", "nan", "x"):
             self.fails(USAGE, "--mean-bits", *quantize, "--mean-bits", value)
         self.fails(INPUT, "no attention heads", "quantize", "cnn.safetensors", "-o", "q3", "--mean-bits", "4",

@@ -1,0 +1,178 @@
+/* Widths within hard limits of cost (choose_costs.h). A group for each layer, whose choices are
+ * pairs of widths, and one for the accelerators. */
+#include "bits/choose_costs.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "explore/solver/solver.h"
+
+enum { MS, MJ, MM2, MEAN_WEIGHT, MEAN_ACT, METRICS };
+enum { ROUNDS = 8 };
+
+static const char *const names[METRICS] = {"latency_ms", "energy_mj", "area_mm2",
+                                           "mean_weight_bits", "mean_act_bits"};
+
+typedef struct job {
+    const dfqi_sensitivity *s;
+    const dfqi_bits_costs *c;
+    dfq_context *ctx;
+    int32_t n, metric[METRICS]; /* the limited ones, as in `names` */
+    double limit[METRICS], given[METRICS];
+    const char *name[METRICS];
+    int32_t *choices; /* [rows + 1] */
+    double *loss;     /* [cells + configs] */
+    double *cost, *base;
+    dfqi_solver *solver;
+} job;
+
+static void collect_limits(job *j, const dfqi_cost_limits *l)
+{
+    const double all[METRICS] = {l->ms, l->mj, l->mm2, l->mean.weight, l->mean.act};
+    for (int32_t m = 0; m < METRICS; m++) {
+        if (!(all[m] > 0)) continue;
+        j->metric[j->n] = m;
+        j->name[j->n] = names[m];
+        j->given[j->n] = j->limit[j->n] = all[m] * (1 + 1e-12);
+        j->n++;
+    }
+}
+
+/* What cell k adds to a metric that does not depend on the accelerator. */
+static double own_cost(const job *j, int32_t metric, int32_t k)
+{
+    const dfqi_bits *t = j->c->table;
+    const dfqi_bits_cell *cell = &j->c->cells[k];
+    const dfqi_bits_row *r = &t->rows[cell->row];
+    double all = 0;
+    if (metric == MM2) return 0;
+    for (int32_t i = 0; i < t->n; i++) {
+        if (metric == MEAN_WEIGHT && t->rows[i].has_weight) all += (double)t->rows[i].weights;
+        if (metric == MEAN_ACT && t->rows[i].has_act) all += (double)t->rows[i].macs;
+    }
+    if (metric == MEAN_WEIGHT) return (double)r->weights * cell->pair.w / all;
+    return r->has_act ? (double)r->macs * cell->pair.a / all : 0;
+}
+
+static void fill(job *j)
+{
+    const dfqi_bits_costs *c = j->c;
+    const size_t configs = (size_t)c->n_configs, cells = (size_t)c->n_cells;
+    for (int32_t m = 0; m < j->n; m++) {
+        double *cost = j->cost + (size_t)m * cells * configs, *base = j->base + (size_t)m * configs;
+        int32_t what = j->metric[m];
+        const double *from = what == MS ? c->ms : what == MJ ? c->mj : NULL;
+        const double *base_from[3] = {c->base_ms, c->base_mj, c->base_mm2};
+        if (what <= MM2) memcpy(base, base_from[what], configs * sizeof *base);
+        if (from) memcpy(cost, from, cells * configs * sizeof *cost);
+        for (int32_t k = 0; !from && k < c->n_cells; k++) {
+            double v = own_cost(j, what, k);
+            for (size_t i = 0; i < configs; i++) cost[(size_t)k * configs + i] = v;
+        }
+    }
+    for (int32_t k = 0; k < c->n_cells; k++) {
+        const dfqi_damage *d = &j->s->damages[c->cells[k].row];
+        j->loss[k] =
+            dfqi_damage_of(d->w, c->cells[k].pair.w) + dfqi_damage_of(d->a, c->cells[k].pair.a);
+    }
+    for (int32_t i = 0; i < c->table->n; i++) j->choices[i] = c->first[i + 1] - c->first[i];
+    j->choices[c->table->n] = (int32_t)c->n_configs;
+}
+
+static dfq_status open_job(job *j)
+{
+    const dfqi_bits_costs *c = j->c;
+    size_t configs = (size_t)c->n_configs, cells, all;
+    if (!dfqi_mul_size((size_t)c->n_cells, configs, &cells) || !dfqi_mul_size(cells, METRICS, &all))
+        return DFQ_E_NOMEM;
+    j->choices = dfqi_calloc(j->ctx, (size_t)c->table->n + 1, sizeof *j->choices);
+    j->loss = dfqi_calloc(j->ctx, (size_t)c->n_cells + configs, sizeof *j->loss);
+    j->cost = dfqi_calloc(j->ctx, (size_t)j->n * cells, sizeof *j->cost);
+    j->base = dfqi_calloc(j->ctx, (size_t)j->n * configs, sizeof *j->base);
+    if (!j->choices || !j->loss || !j->cost || !j->base) return DFQ_E_NOMEM;
+    fill(j);
+    return DFQ_OK;
+}
+
+static void close_job(job *j)
+{
+    dfqi_solver_release(j->solver);
+    dfqi_free(j->ctx, j->choices);
+    dfqi_free(j->ctx, j->loss);
+    dfqi_free(j->ctx, j->cost);
+    dfqi_free(j->ctx, j->base);
+}
+
+/* The optimum of the additive model within j->limit. */
+static dfq_status solve(job *j, dfqi_pair *widths, dfqi_chosen *out)
+{
+    const dfqi_bits_costs *c = j->c;
+    dfq_constraint most[METRICS];
+    const dfq_problem problem = {.struct_size = sizeof problem,
+                                 .n_groups = c->table->n + 1,
+                                 .n_hw_params = 1,
+                                 .n_metrics = j->n,
+                                 .choices = j->choices,
+                                 .metrics = j->name,
+                                 .loss_table = j->loss,
+                                 .cost_table = j->cost,
+                                 .base_table = j->base};
+    dfq_solver_options o;
+    dfqi_solver_info info;
+    dfqi_solver_defaults(&o);
+    o.rule = DFQ_RULE_EXACT;
+    o.steps = 1;
+    for (int32_t m = 0; m < j->n; m++)
+        most[m] = (dfq_constraint){.struct_size = sizeof *most, .metric = m, .limit = j->limit[m]};
+    dfqi_solver_release(j->solver);
+    j->solver = NULL;
+    DFQI_TRY(dfqi_solver_new(j->ctx, &problem, most, j->n, &o, &j->solver));
+    DFQI_TRY(dfqi_solver_run(j->solver));
+    const int32_t *best = dfqi_solver_best(j->solver);
+    dfqi_solver_result(j->solver, &info);
+    out->proved = info.result.proved;
+    for (int32_t i = 0; i < c->table->n; i++) widths[i] = c->cells[c->first[i] + best[i]].pair;
+    out->config = best[c->table->n];
+    return DFQ_OK;
+}
+
+/* Limits that the exact costs break become tighter by as much. */
+static bool tighten(job *j, const dfqi_chosen *chosen)
+{
+    bool broken = false;
+    for (int32_t m = 0; m < j->n; m++) {
+        double exact = j->metric[m] == MS ? chosen->ms : j->metric[m] == MJ ? chosen->mj : 0;
+        if (exact <= j->given[m]) continue;
+        j->limit[m] *= j->given[m] / exact * (1 - 1e-6);
+        broken = true;
+    }
+    return broken;
+}
+
+static dfq_status search(job *j, dfqi_pair *widths, dfqi_chosen *out)
+{
+    for (int32_t round = 0; round < ROUNDS; round++) {
+        DFQI_TRY(solve(j, widths, out));
+        DFQI_TRY(dfqi_bits_exact(j->c, widths, out->config, &out->ms, &out->mj));
+        out->mm2 = j->c->base_mm2[out->config];
+        if (!tighten(j, out)) return DFQ_OK;
+    }
+    return dfqi_fail(j->ctx, DFQ_E_INFEASIBLE,
+                     "the widths found take %.6g ms and %.6g mJ by the exact model, more than the "
+                     "limits allow; raise these a little",
+                     out->ms, out->mj);
+}
+
+dfq_status dfqi_choose_costs(const dfqi_sensitivity *s, const dfqi_bits_costs *c,
+                             const dfqi_cost_limits *limits, dfqi_pair *widths, dfqi_chosen *out)
+{
+    job j = {.s = s, .c = c, .ctx = s->mixed.ctx};
+    collect_limits(&j, limits);
+    if (j.n == 0)
+        return dfqi_fail(j.ctx, DFQ_E_INVALID,
+                         "a limit is missing: of latency, energy, area, size or mean widths");
+    dfq_status status = open_job(&j);
+    if (status == DFQ_OK) status = search(&j, widths, out);
+    close_job(&j);
+    return status;
+}

@@ -1,0 +1,297 @@
+/* Tables of what widths cost (costs.h). */
+#include "bits/costs.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "quant/layers.h"
+
+/* The layers of the network under a scheme, one shape for each. */
+typedef struct shapes {
+    int32_t n;
+    dfqi_layer *of; /* [n] */
+} shapes;
+
+/* A growing list of different shapes. */
+typedef struct registry {
+    dfq_context *ctx;
+    int32_t n, room;
+    dfqi_layer *all;
+} registry;
+
+/* Entry `layer` of the network becomes `shape` if the cell is chosen. */
+typedef struct change {
+    int32_t cell, layer, shape;
+} change;
+
+typedef struct job {
+    dfqi_bits_costs *c;
+    registry shapes;
+    shapes base;
+    int32_t *base_shape; /* [base.n] */
+    int32_t n_changes, room;
+    change *changes;
+} job;
+
+/* -- shapes ------------------------------------------------------------------------------------ */
+
+/* A copy of the sites with these widths, without values. */
+static dfq_status copy_scheme(const dfqi_bits_costs *c, const dfqi_pair *widths, dfqi_scheme *out)
+{
+    char layer[80];
+    *out = *c->scheme;
+    out->sites = dfqi_calloc(c->ctx, (size_t)out->n_sites, sizeof *out->sites);
+    if (!out->sites) return DFQ_E_NOMEM;
+    memcpy(out->sites, c->scheme->sites, (size_t)out->n_sites * sizeof *out->sites);
+    for (int32_t i = 0; i < out->n_sites; i++) {
+        dfqi_site_layer(&out->sites[i], layer);
+        int32_t row = dfqi_bits_find(c->table, layer);
+        if (row < 0) continue;
+        out->sites[i].bits = dfqi_site_is_weight(&out->sites[i]) ? widths[row].w : widths[row].a;
+    }
+    return DFQ_OK;
+}
+
+static dfq_status layers_with(const dfqi_bits_costs *c, const dfqi_pair *widths,
+                              dfqi_layer_list *out)
+{
+    dfqi_scheme scheme;
+    DFQI_TRY(copy_scheme(c, widths, &scheme));
+    const dfqi_model m = {.ctx = c->ctx, .net = c->net->net, .quantized = 1, .scheme = scheme};
+    dfq_status status = dfqi_layers_of(&m, (dfqi_layer_bits){0}, out);
+    dfqi_free(c->ctx, scheme.sites);
+    return status;
+}
+
+static dfq_status shapes_with(const dfqi_bits_costs *c, const dfqi_pair *widths, shapes *out)
+{
+    dfqi_layer_list list;
+    DFQI_TRY(layers_with(c, widths, &list));
+    *out = (shapes){.n = list.n_layers};
+    out->of = dfqi_calloc(c->ctx, (size_t)list.n_layers, sizeof *out->of);
+    for (int32_t i = 0; out->of && i < list.n_layers; i++)
+        out->of[i] = list.shapes[list.layers[i].shape];
+    dfqi_layer_list_fini(&list);
+    return out->of ? DFQ_OK : DFQ_E_NOMEM;
+}
+
+static dfq_status enter(registry *r, const dfqi_layer *l, int32_t *out)
+{
+    for (int32_t i = 0; i < r->n; i++)
+        if (memcmp(&r->all[i], l, sizeof *l) == 0) {
+            *out = i;
+            return DFQ_OK;
+        }
+    if (r->n == r->room) {
+        int32_t room = r->room ? 2 * r->room : 64;
+        void *more = dfqi_realloc(r->ctx, r->all, (size_t)room * sizeof *r->all);
+        if (!more) return DFQ_E_NOMEM;
+        r->all = more;
+        r->room = room;
+    }
+    r->all[r->n] = *l;
+    *out = r->n++;
+    return DFQ_OK;
+}
+
+static dfq_status note(job *j, int32_t cell, int32_t layer, const dfqi_layer *l)
+{
+    if (j->n_changes == j->room) {
+        int32_t room = j->room ? 2 * j->room : 1024;
+        void *more = dfqi_realloc(j->c->ctx, j->changes, (size_t)room * sizeof *j->changes);
+        if (!more) return DFQ_E_NOMEM;
+        j->changes = more;
+        j->room = room;
+    }
+    change *to = &j->changes[j->n_changes];
+    *to = (change){.cell = cell, .layer = layer};
+    DFQI_TRY(enter(&j->shapes, l, &to->shape));
+    j->n_changes++;
+    return DFQ_OK;
+}
+
+/* Both widths: the weight's change in one list, the activations' in another. */
+static dfq_status note_cell(job *j, int32_t cell, const shapes *by_w, const shapes *by_a)
+{
+    for (int32_t i = 0; i < j->base.n; i++) {
+        dfqi_layer l = j->base.of[i];
+        if (by_a) l = by_a->of[i];
+        if (by_w && by_w->of[i].bits[DFQI_W] != j->base.of[i].bits[DFQI_W])
+            l.bits[DFQI_W] = by_w->of[i].bits[DFQI_W];
+        if (memcmp(&l, &j->base.of[i], sizeof l) != 0) DFQI_TRY(note(j, cell, i, &l));
+    }
+    return DFQ_OK;
+}
+
+static dfq_status note_row(job *j, int32_t row, dfqi_pair *widths)
+{
+    const dfqi_bits_costs *c = j->c;
+    shapes by[2][DFQI_BITS_WIDTHS] = {{{0}}};
+    dfq_status status = DFQ_OK;
+    for (int32_t side = 0; side < 2; side++) {
+        int32_t *place = side ? &widths[row].a : &widths[row].w, before = *place;
+        for (int32_t b = 0; before && status == DFQ_OK && b <= c->widest - DFQI_BITS_MIN; b++) {
+            *place = DFQI_BITS_MIN + b;
+            status = shapes_with(c, widths, &by[side][b]);
+        }
+        *place = before;
+    }
+    for (int32_t k = c->first[row]; status == DFQ_OK && k < c->first[row + 1]; k++) {
+        dfqi_pair p = c->cells[k].pair;
+        status = note_cell(j, k, p.w ? &by[0][p.w - DFQI_BITS_MIN] : NULL,
+                           p.a ? &by[1][p.a - DFQI_BITS_MIN] : NULL);
+    }
+    for (int32_t b = 0; b < DFQI_BITS_WIDTHS; b++) {
+        dfqi_free(c->ctx, by[0][b].of);
+        dfqi_free(c->ctx, by[1][b].of);
+    }
+    return status;
+}
+
+/* -- cells ------------------------------------------------------------------------------------- */
+
+static dfq_status make_cells(dfqi_bits_costs *c)
+{
+    const dfqi_bits *t = c->table;
+    enum { MOST = DFQI_BITS_WIDTHS * DFQI_BITS_WIDTHS };
+    c->first = dfqi_calloc(c->ctx, (size_t)t->n + 1, sizeof *c->first);
+    c->cells = dfqi_calloc(c->ctx, (size_t)t->n * MOST, sizeof *c->cells);
+    if (!c->first || !c->cells) return DFQ_E_NOMEM;
+    for (int32_t i = 0; i < t->n; i++) {
+        int32_t w = t->rows[i].has_weight ? DFQI_BITS_MIN : 0;
+        for (; w <= (t->rows[i].has_weight ? c->widest : 0); w++) {
+            int32_t a = t->rows[i].has_act ? DFQI_BITS_MIN : 0;
+            for (; a <= (t->rows[i].has_act ? c->widest : 0); a++)
+                c->cells[c->n_cells++] = (dfqi_bits_cell){i, {w, a}};
+        }
+        c->first[i + 1] = c->n_cells;
+    }
+    return DFQ_OK;
+}
+
+/* -- costs ------------------------------------------------------------------------------------- */
+
+static double bounded(double v)
+{
+    return v < DFQI_BITS_NEVER ? v : DFQI_BITS_NEVER;
+}
+
+static void fill(const job *j, const dfqi_table *t)
+{
+    dfqi_bits_costs *c = j->c;
+    const int64_t n = c->n_configs;
+    const double clock = c->space.clock_mhz;
+    for (int64_t k = 0; k < n; k++) {
+        double cycles = 0, pj = 0;
+        for (int32_t i = 0; i < j->base.n; i++) {
+            cycles += t->cycles[j->base_shape[i] * n + k];
+            pj += t->pj[j->base_shape[i] * n + k];
+        }
+        c->base_ms[k] = bounded(dfqi_cycles_ms(cycles, clock));
+        c->base_mj[k] = bounded(pj * 1e-9);
+        c->base_mm2[k] = t->mm2[k];
+    }
+    for (int32_t i = 0; i < j->n_changes; i++) {
+        const change *ch = &j->changes[i];
+        for (int64_t k = 0; k < n; k++) {
+            int64_t to = ch->shape * n + k, from = j->base_shape[ch->layer] * n + k;
+            double cycles = t->cycles[to] - t->cycles[from], pj = t->pj[to] - t->pj[from];
+            double *ms = &c->ms[ch->cell * n + k], *mj = &c->mj[ch->cell * n + k];
+            *ms = isfinite(cycles) ? *ms + dfqi_cycles_ms(cycles, clock) : DFQI_BITS_NEVER;
+            *mj = isfinite(pj) ? *mj + pj * 1e-9 : DFQI_BITS_NEVER;
+        }
+    }
+}
+
+static dfq_status allocate(dfqi_bits_costs *c)
+{
+    size_t cells, configs = (size_t)c->n_configs;
+    if (!dfqi_mul_size((size_t)c->n_cells, configs, &cells)) return DFQ_E_NOMEM;
+    c->ms = dfqi_calloc(c->ctx, cells, sizeof *c->ms);
+    c->mj = dfqi_calloc(c->ctx, cells, sizeof *c->mj);
+    c->base_ms = dfqi_calloc(c->ctx, configs, sizeof *c->base_ms);
+    c->base_mj = dfqi_calloc(c->ctx, configs, sizeof *c->base_mj);
+    c->base_mm2 = dfqi_calloc(c->ctx, configs, sizeof *c->base_mm2);
+    bool all = c->ms && c->mj && c->base_ms && c->base_mj && c->base_mm2;
+    return all ? DFQ_OK : DFQ_E_NOMEM;
+}
+
+static dfq_status run(job *j, dfqi_pair *widths)
+{
+    dfqi_bits_costs *c = j->c;
+    dfqi_table t;
+    for (int32_t i = 0; i < c->table->n; i++)
+        widths[i] = (dfqi_pair){c->table->rows[i].has_weight ? c->widest : 0,
+                                c->table->rows[i].has_act ? c->widest : 0};
+    DFQI_TRY(shapes_with(c, widths, &j->base));
+    j->base_shape = dfqi_calloc(c->ctx, (size_t)j->base.n, sizeof *j->base_shape);
+    if (!j->base_shape) return DFQ_E_NOMEM;
+    for (int32_t i = 0; i < j->base.n; i++)
+        DFQI_TRY(enter(&j->shapes, &j->base.of[i], &j->base_shape[i]));
+    for (int32_t i = 0; i < c->table->n; i++) DFQI_TRY(note_row(j, i, widths));
+    DFQI_TRY(allocate(c));
+    DFQI_TRY(dfqi_table_new(c->ctx, &c->space, j->shapes.n, j->shapes.all, c->table->network, &t));
+    fill(j, &t);
+    dfqi_table_fini(&t);
+    return DFQ_OK;
+}
+
+dfq_status dfqi_bits_costs_new(const dfqi_model *net, const dfqi_scheme *scheme,
+                               const dfqi_bits *table, const dfqi_accel_space *space,
+                               dfqi_bits_costs *out)
+{
+    dfq_context *ctx = net->ctx;
+    dfqi_bits_costs c = {.ctx = ctx,
+                         .net = net,
+                         .scheme = scheme,
+                         .table = table,
+                         .space = *space,
+                         .widest =
+                             space->word_bits < DFQI_BITS_MAX ? space->word_bits : DFQI_BITS_MAX,
+                         .n_configs = dfqi_accel_space_count(space)};
+    job j = {.c = &c, .shapes = {.ctx = ctx}};
+    dfqi_pair *widths = dfqi_calloc(ctx, (size_t)table->n, sizeof *widths);
+    dfq_status status = widths ? make_cells(&c) : DFQ_E_NOMEM;
+    if (status == DFQ_OK) status = run(&j, widths);
+    dfqi_free(ctx, widths);
+    dfqi_free(ctx, j.changes);
+    dfqi_free(ctx, j.base.of);
+    dfqi_free(ctx, j.base_shape);
+    dfqi_free(ctx, j.shapes.all);
+    if (status == DFQ_OK)
+        *out = c;
+    else
+        dfqi_bits_costs_fini(&c);
+    return status;
+}
+
+void dfqi_bits_costs_fini(dfqi_bits_costs *c)
+{
+    if (!c->ctx) return;
+    dfqi_free(c->ctx, c->first);
+    dfqi_free(c->ctx, c->cells);
+    dfqi_free(c->ctx, c->ms);
+    dfqi_free(c->ctx, c->mj);
+    dfqi_free(c->ctx, c->base_ms);
+    dfqi_free(c->ctx, c->base_mj);
+    dfqi_free(c->ctx, c->base_mm2);
+    memset(c, 0, sizeof *c);
+}
+
+dfq_status dfqi_bits_exact(const dfqi_bits_costs *c, const dfqi_pair *widths, int64_t config,
+                           double *ms, double *mj)
+{
+    dfqi_accel_config t;
+    dfqi_scheme scheme;
+    dfqi_report report;
+    DFQI_TRY(copy_scheme(c, widths, &scheme));
+    const dfqi_model m = {.ctx = c->ctx, .net = c->net->net, .quantized = 1, .scheme = scheme};
+    dfqi_accel_space_config(&c->space, config, &t);
+    dfq_status status = dfqi_report_new(&m, &t, (dfqi_layer_bits){0}, &report);
+    dfqi_free(c->ctx, scheme.sites);
+    if (status != DFQ_OK) return status;
+    *ms = dfqi_cycles_ms(report.total.cycles, t.clock_mhz);
+    *mj = report.total.total_pj * 1e-9;
+    dfqi_report_fini(&report);
+    return DFQ_OK;
+}

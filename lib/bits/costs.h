@@ -1,0 +1,46 @@
+/* Tables of what widths cost on accelerators: latency and energy of a network with the widest ones
+ * everywhere, and what one layer's widths take off. A layer's widths change its own product, what
+ * computes its operands, as it is stored in fewer bits, and nothing else; where two layers read one
+ * value, its widest reader counts. Sums over layers are therefore a model, which the exact costs
+ * (dfqi_bits_exact()) check. */
+#ifndef DFQI_BITS_COSTS_H
+#define DFQI_BITS_COSTS_H
+
+#include "accel/table.h"
+#include "bits/mixed.h"
+
+/* A choice of a layer. */
+typedef struct dfqi_bits_cell {
+    int32_t row;
+    dfqi_pair pair;
+} dfqi_bits_cell;
+
+typedef struct dfqi_bits_costs {
+    dfq_context *ctx;
+    const dfqi_model *net; /* float; borrowed, as the others */
+    const dfqi_scheme *scheme;
+    const dfqi_bits *table;
+    dfqi_accel_space space;
+    int32_t n_cells, *first; /* [table->n + 1] the cells of a row */
+    dfqi_bits_cell *cells;
+    int32_t widest; /* bits: 8, or what an operand may have at most */
+    int64_t n_configs;
+    double *ms, *mj;                      /* [n_cells][n_configs] */
+    double *base_ms, *base_mj, *base_mm2; /* [n_configs] */
+} dfqi_bits_costs;
+
+/* Costs that no limit allows: the layer fits no mapping. */
+#define DFQI_BITS_NEVER 1e12
+
+/* All widths that operands of the accelerators may have, of all layers, on all accelerators of
+ * `space`; reports progress. */
+DFQI_CHECKED dfq_status dfqi_bits_costs_new(const dfqi_model *net, const dfqi_scheme *scheme,
+                                            const dfqi_bits *table, const dfqi_accel_space *space,
+                                            dfqi_bits_costs *out);
+void dfqi_bits_costs_fini(dfqi_bits_costs *c);
+
+/* Costs of a network with these widths [table->n] on one accelerator, by the exact model. */
+DFQI_CHECKED dfq_status dfqi_bits_exact(const dfqi_bits_costs *c, const dfqi_pair *widths,
+                                        int64_t config, double *ms, double *mj);
+
+#endif
