@@ -26,6 +26,7 @@ int bits_open(struct quantize *q)
     dfq_status status = DFQ_OK;
     if (o->accel) status = dfq_accelerator_load(q->s->ctx, o->accel, &q->accel);
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_READ);
+    if (!isnan(o->mean_bits)) q->full.weight_bits = q->full.act_bits = (int32_t)o->mean_bits;
     if (!o->bits_file) return CODE_DONE;
     status = dfq_bits_load(q->net, o->bits_file, &q->bits);
     if (status == DFQ_E_INVALID) /* the file's fault, not the command line's */

@@ -82,6 +82,7 @@ static dfq_status take_table(dfq_sensitivity *s)
 {
     dfqi_scheme scheme = {0};
     DFQI_TRY(dfqi_scheme_of_options(s->graph, &s->quantize, &scheme));
+    s->quantize.act_group = scheme.grids.act_group; /* the same at all widths */
     dfq_status status = dfqi_bits_new(s->graph, &scheme, &s->table);
     if (status == DFQ_OK && scheme.grids.rotation) {
         status = dfqi_network_clone(&s->graph->net, &s->rotated);

@@ -114,9 +114,9 @@ START_TEST(test_uniform)
         OK(dfq_sensitivity_evaluate(s, b, NULL, &measured));
         double real = divergence(low, images);
         /* with scales of rows weights were not corrected for what 3-bit activations lose */
-        double share = rows_of ? 1 : 0.01;
-        ck_assert_msg(fabs(measured - real) <= share * real + 1e-6, "%d: %g, is %g", rows_of,
-                      measured, real);
+        double most = rows_of ? 4 * real : 1.01 * real, low_end = rows_of ? real / 4 : 0.99 * real;
+        ck_assert_msg(measured <= most && measured >= low_end, "%d: %g, is %g", rows_of, measured,
+                      real);
         dfq_bits_release(b);
         dfq_graph_release(low);
         dfq_sensitivity_release(s);

@@ -106,10 +106,12 @@ class Places(Part):
                                           self.works(verb, "--help").out):
                 writes = name in ("--report", "--save-supernet", "--trajectory", "--bits-file-out")
                 out = "thing.csv" if value == "PREFIX" else "thing"
-                needed = ["--data", "pictures"] if name == "--labels-from" else []
+                needed = [*args, "--data", "pictures"] if name == "--labels-from" else args
+                if (verb, name) == ("quantize", "--accel"):  # it is for limits, which choose the bits
+                    needed = [a for a in args if a not in ("--bits", "w4a4")] + ["--limit-energy-mj", "1"]
                 self.fails(USAGE, f"-o ./{out} is {name} .*{out}, which this run "
-                           f"{'writes too' if writes else 'reads'}", verb, *args, "-f", name,
-                           "thing", "-o", "./" + out, *needed)
+                           f"{'writes too' if writes else 'reads'}", verb, *needed, "-f", name,
+                           "thing", "-o", "./" + out)
                 seen.add(name)
         assert len(seen) >= 9, seen
         for verb, args in (("quantize", QUICK), ("synth", ()), ("explore", needs["explore"][1:])):
