@@ -50,8 +50,8 @@ DFQ_API void dfq_sensitivity_options_init(dfq_sensitivity_options *options, size
  *  @param images          F32 [n,3,S,S], normalised; kept alive. NULL: drawn images, with scales
  *                         of rows
  *  @param quantize        how layers will be quantized, as dfq_graph_quantize() takes it, in mode
- *                         improved and without layers of their own; of its widths act_bits alone matters,
- *                         where act_group is chosen by them.
+ *                         improved and without layers of their own; of its widths act_bits alone
+ *                         matters, where act_group is chosen by it.
  *                         NULL: its defaults
  *  @param options         NULL for defaults
  *  @param out_sensitivity to be given back with dfq_sensitivity_release()
