@@ -102,7 +102,9 @@ static void put_explore_default(FILE *f, enum option_id id)
     for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++)
         if (wholes[i].id == id) fprintf(f, " (%lld)", (long long)wholes[i].value);
     if (id == OPT_COST_FUNCTION) fprintf(f, " (%s)", option_cost_name(DFQ_COST_MEAN));
-    if (id == OPT_RULE) fprintf(f, " (%s)", option_rule_name(DFQ_RULE_CONSTRAINT_GRADIENT));
+    if (id == OPT_RULE)
+        fprintf(f, " (%s; with --evaluator networks %s)", option_rule_name(DFQ_RULE_PROJECT),
+                option_rule_name(DFQ_RULE_CONSTRAINT_GRADIENT));
     if (id == OPT_GRADIENT) fprintf(f, " (%s)", option_gradient_name(e.gradient));
     if (id == OPT_EVALUATOR) fprintf(f, " (%s)", option_evaluator_name(e.evaluator));
 }

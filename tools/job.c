@@ -35,16 +35,16 @@ static char *describe_explore(const struct options *o)
     char t[5][TEXT_SHORT];
     return text_format("verb explore\nSPACE %s\n--accel %s\n--fps %s\n--energy-mj %s\n"
                        "--area-mm2 %s\n--warmup-steps %lld\n--steps %lld\n--train-steps %lld\n"
-                       "--batch %lld\n--seed %" PRIu64 "\n--rule %s\n--penalty %s\n"
-                       "--cost-weight %s\n--cost-function %s\n--supernet %s\n--evaluator "
-                       "%s\n--evaluator-steps %lld\n--gradient %s\n",
+                       "--batch %lld\n--seed %" PRIu64 "\n--evaluator %s\n--rule %s\n"
+                       "--penalty %s\n--cost-weight %s\n--cost-function %s\n--supernet %s\n"
+                       "--evaluator-steps %lld\n--gradient %s\n",
                        o->input, o->accel, number_or_none(o->fps, t[0]),
                        number_or_none(o->energy, t[1]), number_or_none(o->area, t[2]),
                        (long long)o->warmup_steps, (long long)o->steps, (long long)o->train_steps,
-                       (long long)o->batch, o->seed, option_rule_name(o->rule),
-                       number_or_none(o->penalty, t[3]), number_or_none(o->cost_weight, t[4]),
-                       option_cost_name(o->cost_function), folder_or_none(o->supernet),
-                       option_evaluator_name(o->evaluator), (long long)o->evaluator_steps,
+                       (long long)o->batch, o->seed, option_evaluator_name(o->evaluator),
+                       option_rule_name(o->rule), number_or_none(o->penalty, t[3]),
+                       number_or_none(o->cost_weight, t[4]), option_cost_name(o->cost_function),
+                       folder_or_none(o->supernet), (long long)o->evaluator_steps,
                        option_gradient_name(o->gradient));
 }
 

@@ -340,6 +340,8 @@ static int parse_options(int argc, char **argv, struct options *o)
         code = option_take(o, (enum option_id)id, optarg);
         if (code) return code;
     }
+    if (!option_given(o, OPT_RULE) && o->evaluator == DFQ_EVALUATOR_TABLES)
+        o->rule = DFQ_RULE_PROJECT; /* which needs tables */
     return check_line(o, argv + optind, argc - optind);
 }
 

@@ -2320,7 +2320,7 @@ class Explore(Stopping):
               "--rule", "x")
         wrong("rule product takes logarithms; energy_mj is .* must be above 1", *full, "--rule",
               "product")
-        wrong("--penalty is not for --rule constraint-gradient", *full, "--penalty", "2")
+        wrong("--penalty is not for --rule project", *full, "--penalty", "2")
         wrong("--cost-function is \"x\", must be mean, reference or edap", *full, "--cost-weight",
               "1", "--cost-function", "x")
         wrong("--cost-function is for --cost-weight above 0; add that", *full,

@@ -466,6 +466,8 @@ START_TEST(bad_input)
     refuse(ctx, &p, ok, 0, NULL, DFQ_E_INVALID, "n_constraints is 0");
     bad.limit = NAN;
     refuse(ctx, &p, &bad, 1, NULL, DFQ_E_INVALID, "limit of latency_ms is nan");
+    bad.limit = INFINITY;
+    refuse(ctx, &p, &bad, 1, NULL, DFQ_E_INVALID, "limit of latency_ms is inf, must be above 0");
     bad.limit = 0;
     refuse(ctx, &p, &bad, 1, NULL, DFQ_E_INVALID, "above 0");
     bad = (dfq_constraint){sizeof(dfq_constraint), 3, 1};

@@ -69,10 +69,11 @@ static dfq_status ask(const inquiry *q, int32_t cell, int32_t choice, int32_t co
         size_t row = cell < 0 ? 0 : (size_t)(q->d->first[cell] + choice);
         double *to = cell < 0 ? q->c->base + (size_t)m * configs
                               : q->c->cost + ((size_t)m * cells + row) * configs;
-        if (!isfinite(costs[m]))
+        if (!isfinite(costs[m]) || costs[m] < 0)
             return dfqi_fail(q->ctx, DFQ_E_NUMERIC,
                              "cost model: metric %d is %g for choice %d of cell %d on accelerator "
-                             "%d, must be finite; give what does not fit a cost above every limit",
+                             "%d, must be finite and not below 0; give what does not fit a cost "
+                             "above every limit",
                              (int)m, costs[m], (int)choice, (int)cell, (int)config);
         to[config] = costs[m];
     }
@@ -108,6 +109,16 @@ static dfq_status list_groups(const dfqi_supernet *net, const dfq_cost_model *m,
 }
 
 /* NaN and infinity in given tables are the solver's to find. */
+static dfq_status check_table(dfq_context *ctx, const char *name, const double *t, size_t n)
+{
+    for (size_t i = 0; t && i < n; i++)
+        if (t[i] < 0)
+            return dfqi_fail(ctx, DFQ_E_NUMERIC,
+                             "cost model: %s holds %g at element %zu, must not be below 0", name,
+                             t[i], i);
+    return DFQ_OK;
+}
+
 static dfq_status fill(const dfqi_supernet_space *space, const dfq_cost_model *m,
                        const dfqi_domain *d, dfqi_search_space_costs *c)
 {
@@ -123,6 +134,8 @@ static dfq_status fill(const dfqi_supernet_space *space, const dfq_cost_model *m
     if (!c->cost || !c->base || !choice) {
         status = DFQ_E_NOMEM;
     } else if (m->cost_table) {
+        status = check_table(c->ctx, "cost_table", m->cost_table, cost);
+        if (status == DFQ_OK) status = check_table(c->ctx, "base_table", m->base_table, base);
         memcpy(c->cost, m->cost_table, cost * sizeof *c->cost);
         if (m->base_table) memcpy(c->base, m->base_table, base * sizeof *c->base);
     } else {

@@ -101,7 +101,7 @@ void dfqi_effects_add_gates(dfqi_effects *f, int32_t n, const int32_t *paths, co
     for (int32_t k = 0; k < n; k++) {
         f->sums[1] += losses[k] / n;
         for (int32_t c = 0; c < f->n_cells; c++) {
-            size_t i = (size_t)(f->first[c] + paths[k * f->n_cells + c]);
+            size_t i = (size_t)f->first[c] + (size_t)paths[k * f->n_cells + c];
             f->a[i * (size_t)f->total + i] += 1; /* the regression of numbers on one choice each */
             f->b[i] += gates[k * f->n_cells + c];
             f->seen[i] += 1.0 / n;
