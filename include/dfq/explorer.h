@@ -291,8 +291,8 @@ DFQ_CHECKED dfq_status dfq_explorer_create(dfq_context *context, const char *spa
  *  choices of the result have the alternative of each hardware parameter.
  *  @param costs  not needed after the call
  *  @return as dfq_explorer_create(); also ::DFQ_E_INVALID (the text names the field of `costs`),
- *          ::DFQ_E_NUMERIC (a cost is NaN, infinite or below 0: the text says where), or what
- *          cost() returned. */
+ *          ::DFQ_E_NUMERIC (a cost is NaN or infinite, or that of a network below 0: the text says
+ *          where), or what cost() returned. */
 DFQ_CHECKED dfq_status dfq_explorer_create_with_costs(
     dfq_context *context, const char *space, const dfq_cost_model *costs, const dfq_dataset *images,
     const dfq_constraint *constraints, int32_t n_constraints, const dfq_explorer_options *options,

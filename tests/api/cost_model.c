@@ -281,12 +281,12 @@ START_TEST(test_bad_models)
     c.bad = (double)NAN;
     refused(&good, &power, DFQ_E_NUMERIC,
             "metric 1 is nan for choice 0 of cell 0 on accelerator 5");
-    c.bad = -2;
+    c.bad = -2; /* in each cell, and 3 for all */
     refused(&good, &power, DFQ_E_NUMERIC,
-            "metric 1 is -2 for choice 0 of cell 0 on accelerator 5, must be finite and not below");
+            "metric 1 of the cheapest network is -3 on accelerator 5, must not be below 0");
     static double table[2 * 16 * 6] = {[5] = -1};
     m = good, m.cost = NULL, m.cost_table = table;
-    refused(&m, &power, DFQ_E_NUMERIC, "cost_table holds -1 at element 5, must not be below 0");
+    refused(&m, &power, DFQ_E_NUMERIC, "metric 0 of the cheapest network is -1 on accelerator 5");
 }
 END_TEST
 

@@ -69,11 +69,10 @@ static dfq_status ask(const inquiry *q, int32_t cell, int32_t choice, int32_t co
         size_t row = cell < 0 ? 0 : (size_t)(q->d->first[cell] + choice);
         double *to = cell < 0 ? q->c->base + (size_t)m * configs
                               : q->c->cost + ((size_t)m * cells + row) * configs;
-        if (!isfinite(costs[m]) || costs[m] < 0)
+        if (!isfinite(costs[m]))
             return dfqi_fail(q->ctx, DFQ_E_NUMERIC,
                              "cost model: metric %d is %g for choice %d of cell %d on accelerator "
-                             "%d, must be finite and not below 0; give what does not fit a cost "
-                             "above every limit",
+                             "%d, must be finite; give what does not fit a cost above every limit",
                              (int)m, costs[m], (int)choice, (int)cell, (int)config);
         to[config] = costs[m];
     }
@@ -108,17 +107,30 @@ static dfq_status list_groups(const dfqi_supernet *net, const dfq_cost_model *m,
     return DFQ_OK;
 }
 
-/* NaN and infinity in given tables are the solver's to find. */
-static dfq_status check_table(dfq_context *ctx, const char *name, const double *t, size_t n)
+/* A choice may save what all networks share, but no network costs less than nothing. */
+static dfq_status check_networks(const dfqi_domain *d, const dfqi_search_space_costs *c)
 {
-    for (size_t i = 0; t && i < n; i++)
-        if (t[i] < 0)
-            return dfqi_fail(ctx, DFQ_E_NUMERIC,
-                             "cost model: %s holds %g at element %zu, must not be below 0", name,
-                             t[i], i);
+    size_t configs = (size_t)d->configs, cells = (size_t)d->cells;
+    for (int32_t m = 0; m < c->n_metrics; m++)
+        for (size_t a = 0; a < configs; a++) {
+            double sum = c->base[(size_t)m * configs + a], size = fabs(sum);
+            for (int32_t g = 0; g < c->n_cells; g++) {
+                double least = INFINITY;
+                for (int32_t i = d->first[g]; i < d->first[g + 1]; i++)
+                    least = fmin(least, c->cost[((size_t)m * cells + (size_t)i) * configs + a]);
+                sum += least;
+                size += fabs(least);
+            }
+            if (sum < -1e-9 * size)
+                return dfqi_fail(c->ctx, DFQ_E_NUMERIC,
+                                 "cost model: metric %d of the cheapest network is %g on "
+                                 "accelerator %zu, must not be below 0",
+                                 (int)m, sum, a);
+        }
     return DFQ_OK;
 }
 
+/* NaN and infinity in given tables are the solver's to find. */
 static dfq_status fill(const dfqi_supernet_space *space, const dfq_cost_model *m,
                        const dfqi_domain *d, dfqi_search_space_costs *c)
 {
@@ -134,13 +146,12 @@ static dfq_status fill(const dfqi_supernet_space *space, const dfq_cost_model *m
     if (!c->cost || !c->base || !choice) {
         status = DFQ_E_NOMEM;
     } else if (m->cost_table) {
-        status = check_table(c->ctx, "cost_table", m->cost_table, cost);
-        if (status == DFQ_OK) status = check_table(c->ctx, "base_table", m->base_table, base);
         memcpy(c->cost, m->cost_table, cost * sizeof *c->cost);
         if (m->base_table) memcpy(c->base, m->base_table, base * sizeof *c->base);
     } else {
         status = ask_all(&(inquiry){c->ctx, space, m, d, c, choice});
     }
+    if (status == DFQ_OK) status = check_networks(d, c);
     dfqi_free(c->ctx, choice);
     return status;
 }
