@@ -207,6 +207,15 @@ def main():
     put("labels", "range", b"file,label\na.png,10\n")
     put("labels", "zero", b"file,label\na\0.png,1\n")
 
+    put("names", "lines", b"\xef\xbb\xbftench, Tinca\r\ngoldfish\r\n\r\n")
+    put("names", "synsets", b"n01440764 tench, Tinca tinca\nn01443537 goldfish\n")
+    put("names", "list", b'["tench", ["n01443537", "goldfish"]]')
+    put("names", "object", b'{"1": "tench", "0": ["n01443537", "goldfish"]}')
+    put("names", "numbers", b'{"tench": 1, "goldfish": 0}')
+    put("names", "config", b'{"id2label": {"0": "tench"}}')
+    put("names", "twice", b'{"tench": 0, "goldfish": 0}')
+    put("names", "zero", b"a\0b\n")
+
     if len(sys.argv) > 1:
         networks(sys.argv[1])
 

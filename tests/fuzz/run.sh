@@ -6,7 +6,7 @@
 set -u
 seconds=${1:-30}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- safetensors index image labels network onnx
+[ $# -gt 0 ] || set -- safetensors index image labels names network onnx
 here=$(cd "$(dirname "$0")" && pwd) || exit 2
 root=$(cd "$here/../.." && pwd) || exit 2
 out=${FUZZ_OUT:-fuzz-out}
