@@ -13,8 +13,10 @@ QuantizeOptions = engines.struct(
     ('act_bits', ctypes.c_int32), ('first_last_bits', ctypes.c_int32),
     ('weight_grid', ctypes.c_int32), ('act_grid', ctypes.c_int32), ('n_layers', ctypes.c_int32),
     ('layers', ctypes.c_void_p), ('rotate', ctypes.c_int32), ('act_scale', ctypes.c_int32),
-    ('rounding', ctypes.c_int32))
+    ('rounding', ctypes.c_int32), ('drawn_images', ctypes.c_int32), ('seed', ctypes.c_uint64),
+    ('act_group', ctypes.c_int32))
 ACT_SCALE_AUTO, ACT_SCALE_ROW, ACT_SCALE_TENSOR = range(3)
+ACT_GROUP_AUTO, ACT_GROUP_NONE = -1, 0
 ROUNDING_NEAREST = 16  # speed does not depend on it, and it is quick
 
 
@@ -86,12 +88,12 @@ def mobilenet_v2():
     return w
 
 
-def quantized(dfq, net, path, bits, images, act_scale=ACT_SCALE_AUTO):
+def quantized(dfq, net, path, bits, images, act_scale=ACT_SCALE_AUTO, act_group=ACT_GROUP_AUTO):
     """Writes a low-bit file of the network; bits of weights and of activations."""
     how = QuantizeOptions()
     dfq.c.dfq_quantize_options_init(ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how)))
     how.weight_bits, how.act_bits = bits
-    how.act_scale, how.rounding = act_scale, ROUNDING_NEAREST
+    how.act_scale, how.act_group, how.rounding = act_scale, act_group, ROUNDING_NEAREST
     low = dfq.make('graph', 'graph_quantize', net.graph, images, ctypes.byref(how))
     dfq.call('graph_save', low, os.fsencode(path), ctypes.c_int32(0))
     return path

@@ -5,7 +5,8 @@ PEERS = {'onnxruntime': 'ONNX Runtime', 'openvino': 'OpenVINO'}
 ROWS = [('vit', 'float', 'float', 'ViT-Tiny float', {1: 1.1, 8: 1.1}),
         ('vit', 'w8a8', 'int8', 'ViT-Tiny W8A8', {1: 1.3, 8: 1.5}),
         ('vit', 'w4a8', 'int8', 'ViT-Tiny W4A8', {1: 1.3, 8: 1.5}),
-        ('vit', 'w4a4', 'int8', 'ViT-Tiny W4A4', {1: 1.3, 8: 1.5}),
+        ('vit', 'w4a4', 'int8', 'ViT-Tiny W4A4, groups of 64 channels', {1: 1.3, 8: 1.5}),
+        ('vit', 'w4a4 rows', 'int8', 'ViT-Tiny W4A4, a scale for each token', {1: 1.3, 8: 1.5}),
         ('resnet20', 'w8a8', 'int8', 'ResNet-20 W8A8', {1: 1.0, 8: 1.0}),
         ('resnet50', 'w8a8', 'int8', 'ResNet-50 W8A8', {1: 1.0, 8: 1.0}),
         ('mobilenetv2', 'w8a8', 'int8', 'MobileNetV2 W8A8', {1: 1.0, 8: 1.0})]

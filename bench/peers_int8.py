@@ -61,8 +61,8 @@ class Job:
                                ctypes.c_int64(max(o.calibrate, *BATCHES)))
         self.pixels = numpy.array(dfq.floats(self.images))
 
-    def quantize(self, kind, bits, act_scale=networks.ACT_SCALE_AUTO):
-        return networks.quantized(self.dfq, self.net, self.at(kind), bits, self.images, act_scale)
+    def quantize(self, kind, bits, act_scale=networks.ACT_SCALE_AUTO, act_group=networks.ACT_GROUP_AUTO):
+        return networks.quantized(self.dfq, self.net, self.at(kind), bits, self.images, act_scale, act_group)
 
     def float(self):
         self.own['float'] = self.net.path
@@ -95,6 +95,7 @@ def vit(o, dfq, folder):
     job.float()
     for w, a in (8, 8), (4, 8), (4, 4):
         job.own[f'w{w}a{a}'] = job.quantize(f'w{w}a{a}', (w, a))
+    job.own['w4a4 rows'] = job.quantize('w4a4rows', (4, 4), act_group=networks.ACT_GROUP_NONE)
     job.int8(job.quantize('static', (8, 8), networks.ACT_SCALE_TENSOR))
     return job
 
