@@ -227,15 +227,17 @@ static void mark_needed(dfqi_rt_builder *b, int32_t n_outputs, const dfqi_id *ou
     }
 }
 
-/* Images that stay in cache. */
+/* Images that stay in cache; two of a transformer, whose weights are then read half as often. */
 static int64_t near_of(const dfqi_graph *g, int64_t batch)
 {
-    int64_t largest = 1;
+    int64_t largest = 1, least = 2;
+    for (int32_t i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].op == DFQI_OP_CONV) least = 1;
     for (int32_t v = 0; v < g->n_values; v++)
         if (g->values[v].batched && dfqi_value_stride(&g->values[v]) > largest)
             largest = dfqi_value_stride(&g->values[v]);
-    int64_t near = SLICE_FLOATS / largest;
-    return near < 1 ? 1 : near > batch ? batch : near;
+    const int64_t near = SLICE_FLOATS / largest > least ? SLICE_FLOATS / largest : least;
+    return near < batch ? near : batch;
 }
 
 /* More where layers have so many weights that reading them for each image costs time. */

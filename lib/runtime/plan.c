@@ -4,9 +4,9 @@
 #include "graph/place.h"
 #include "runtime/program_priv.h"
 
-/* A block's largest value, so that what one step of a segment writes is still in cache when the
- * next one reads it. */
-enum { BLOCK_FLOATS = 256 * 1024 };
+/* A block's largest value, so that what one step of a segment writes is still in a cache when the
+ * next one reads it, and weights are not read too often. */
+enum { BLOCK_FLOATS = 512 * 1024 };
 
 /* Rows of a block of integer steps: weights are small there, and codes stay in L2. The 197 rows of
  * an image are two blocks, of whole tiles. */
