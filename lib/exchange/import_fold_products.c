@@ -117,7 +117,7 @@ void dfqi_im_fold_tile(im *m, const im_tensor *const *in, im_tensor *out)
     if (!dfqi_im_tensor_new(m, x->is_int, x->rank, dims, out)) return;
     for (int64_t i = 0; i < out->count; i++) {
         int64_t from = 0, left = i, step = 1;
-        for (int32_t k = x->rank - 1; k >= 0 && x->dims[k] > 0; k--) {
+        for (int32_t k = x->rank - 1; k >= 0 && x->dims[k] > 0 && dims[k] > 0; k--) {
             from += left % dims[k] % x->dims[k] * step;
             left /= dims[k];
             step *= x->dims[k];

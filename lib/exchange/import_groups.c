@@ -124,6 +124,35 @@ void dfqi_im_tile(im *m)
     dfqi_im_set_alias(m, 0, 0, &y);
 }
 
+/* x with `n` entries of one value before or behind an axis. */
+static im_view bordered(im *m, const im_view *x, int32_t axis, int64_t n, float value, bool before)
+{
+    const im_tensor none = {.count = 1, .f = (const float[]){0}}, by = {.count = 1, .f = &value};
+    int64_t dims[IM_RANK];
+    im_view one, plain = dfqi_im_settled(m, x, 1);
+    if (m->status != DFQ_OK || n == 0) return plain;
+    dfqi_im_dims(&plain, dims);
+    if (!dfqi_im_view_part(m, &plain, axis, 0, 1, &one)) return plain;
+    one = dfqi_im_affine(m, &one, &none, &by, 1);
+    dims[axis] = 1;
+    if (m->status != DFQ_OK || !dfqi_im_view_reshape(m, &one, plain.rank, dims, &one)) return plain;
+    dims[axis] = n;
+    one = dfqi_im_expand(m, &one, plain.rank, dims);
+    if (m->status != DFQ_OK) return plain;
+    return before ? dfqi_im_join(m, &one, &plain, axis) : dfqi_im_join(m, &plain, &one, axis);
+}
+
+void dfqi_im_pad_by(im *m, const im_view *x, const int64_t *pads, float value)
+{
+    im_view y = *x;
+    y.shared = true;
+    for (int32_t i = 0; i < x->rank && m->status == DFQ_OK; i++)
+        for (int end = 0; end < 2 && m->status == DFQ_OK; end++)
+            if (pads[end * x->rank + i] > 0)
+                y = bordered(m, &y, i, pads[end * x->rank + i], value, end == 0);
+    dfqi_im_set_view(m, 0, &y);
+}
+
 /* Larger images of nearest pixels, by whole factors. */
 void dfqi_im_resize(im *m)
 {

@@ -1,4 +1,5 @@
 /* Nodes on images: convolutions and pooling. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -345,7 +346,8 @@ void dfqi_im_avg_pool(im *m)
     pool(m, DFQI_STRUCTURE_AVG_POOL);
 }
 
-/* Zeros around an image or tokens of zeros in front, before a layer that has none of its own. */
+/* Zeros around an image or tokens of zeros in front, before a layer that has none of its own; any
+ * number along other axes. */
 void dfqi_im_pad(im *m)
 {
     int64_t pads[2 * IM_RANK];
@@ -359,14 +361,22 @@ void dfqi_im_pad(im *m)
         return;
     }
     bool good =
-        x->rank == 4 && n == 8 && dfqi_im_attr_is(m, "mode", "constant", true) &&
+        n == 2 * x->rank && dfqi_im_attr_is(m, "mode", "constant", true) &&
         (m->n_in < 3 || m->in[2] < 0 || dfqi_im_scalar(dfqi_im_const(m, m->in[2]), &fill)) &&
-        (m->n_in < 4 || m->in[3] < 0) && fill >= 0 && fill <= 0;
-    for (int k = 0; good && k < 8; k++)
-        good = k % 4 < 2 ? pads[k] == 0 : pads[k] >= 0 && pads[k] <= 65536;
+        (m->n_in < 4 || m->in[3] < 0) && fabs(fill) < 1e6;
+    bool around = x->rank == 4 && fill >= 0 && fill <= 0;
+    for (int k = 0; good && k < n; k++) {
+        good = pads[k] >= 0 && pads[k] <= (k % x->rank == 0 ? 0 : 65536);
+        around &= k % 4 != 1 || pads[k] == 0;
+    }
     if (!good) {
-        dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
-                     "must put zeros around an image, or tokens of zeros first");
+        dfqi_im_fail(
+            m, DFQ_E_UNSUPPORTED,
+            "must put one number around an image or behind its entries, not reflect or cut");
+        return;
+    }
+    if (!around) {
+        dfqi_im_pad_by(m, x, pads, (float)fill);
         return;
     }
     const int64_t pad[4] = {pads[2], pads[3], pads[6], pads[7]};

@@ -352,12 +352,11 @@ void dfqi_im_set_expr(im *m, im_expr expr, const im_view *v, double value);
 bool dfqi_im_near(double a, double b);
 /* Do two views show the same values, but for a factor? */
 bool dfqi_im_same_view(const im_view *a, const im_view *b);
-
-/* A layer's output: multiplies or adds one number for each entry of the last atom in memory into
- * the parameters of the op that made it. False: that cannot be done. */
 /* The constant as one number for each entry of the last extent of the view's base: in the arena, or
  * NULL if it is not of that form (import_affine.c). */
 float *dfqi_im_channels(im *m, const im_view *x, const im_tensor *c);
+/* A layer's output: multiplies or adds one number for each entry of the last atom in memory into
+ * the parameters of the op that made it. False: that cannot be done. */
 bool dfqi_im_absorb(im *m, const im_view *v, const float *times, const float *plus);
 /* A LayerNorm without affine part over the last axis. */
 void dfqi_im_put_layernorm(im *m, const im_view *x, double eps);
@@ -371,6 +370,8 @@ im_view dfqi_im_settled(im *m, const im_view *x, double scale); /* the same of a
 void dfqi_im_pointwise(im *m, const im_view *x, const im_tensor *w, const im_tensor *b);
 /* Tokens [1,N,D] with k tokens of zeros in front. */
 void dfqi_im_put_tokens(im *m, const im_view *x, int64_t k);
+/* x with entries of one value before and behind its axes, as Pad has them (import_groups.c). */
+void dfqi_im_pad_by(im *m, const im_view *x, const int64_t *pads, float value);
 im_view dfqi_im_mean(im *m, const im_view *x, const bool over[IM_RANK], bool keep);
 /* The sum or product of two views, with copies where one of them lacks an axis. */
 im_view dfqi_im_two(im *m, dfqi_structure_kind kind, const im_view *a, const im_view *b);

@@ -149,7 +149,7 @@ def onnx_files():
     model = graph('text')
     model.graph.initializer[0].data_type = TensorProto.STRING
     put('onnx', 'text', model.SerializeToString())
-    for name in ('cnn_norms', 'vit_pieces'):
+    for name in ('cnn_norms', 'vit_pieces', 'mixed'):
         path = CORPUS.parents[1] / 'golden' / f'import_{name}.onnx'
         put('onnx', name, path.read_bytes())
 
