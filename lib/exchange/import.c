@@ -149,7 +149,7 @@ static void constant(im *m)
 /* All operands are constants: the node is one. False: it cannot be folded. */
 static bool fold(im *m)
 {
-    const im_tensor *in[IM_INPUTS];
+    const im_tensor *in[IM_INPUTS] = {NULL}; /* absent ones stay so */
     im_tensor t;
     int32_t n = m->n_in;
     while (n > 0 && m->in[n - 1] < 0) n--; /* what is left out at the end */

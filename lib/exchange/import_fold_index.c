@@ -214,5 +214,5 @@ im_fold dfqi_im_fold_index_of(const char *op, int32_t operands)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (strcmp(rows[i].op, op) == 0 && operands >= rows[i].least && operands <= rows[i].most)
             return rows[i].fold;
-    return dfqi_im_fold_reduce_of(op);
+    return dfqi_im_fold_reduce_of(op, operands);
 }

@@ -48,7 +48,7 @@ void dfqi_im_fold_matmul(im *m, const im_tensor *const *in, im_tensor *out)
 /* x w or x w^T, + b */
 void dfqi_im_fold_gemm(im *m, const im_tensor *const *in, im_tensor *out)
 {
-    const im_tensor *x = in[0], *w = in[1], *b = m->n_in > 2 ? in[2] : NULL;
+    const im_tensor *x = in[0], *w = in[1], *b = in[2];
     const bool trans = dfqi_im_attr_int(m, "transB", 0) != 0;
     const double alpha = dfqi_im_attr_float(m, "alpha", 1), beta = dfqi_im_attr_float(m, "beta", 1);
     bool fits = !x->is_int && !w->is_int && x->rank == 2 && w->rank == 2 &&

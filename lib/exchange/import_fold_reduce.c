@@ -115,7 +115,7 @@ static void fold_softmax(im *m, const im_tensor *const *in, im_tensor *out)
 /* x[N,C,Y,X] w[O,C,1,1] + b[O] */
 static void fold_conv(im *m, const im_tensor *const *in, im_tensor *out)
 {
-    const im_tensor *x = in[0], *w = in[1], *b = m->n_in > 2 ? in[2] : NULL;
+    const im_tensor *x = in[0], *w = in[1], *b = in[2];
     bool fits = !x->is_int && !w->is_int && x->rank == 4 && w->rank == 4 && w->dims[2] == 1 &&
                 w->dims[3] == 1 && w->dims[1] == x->dims[1] &&
                 dfqi_im_attr_int(m, "group", 1) == 1 &&
@@ -171,17 +171,19 @@ static void fold_batchnorm(im *m, const im_tensor *const *in, im_tensor *out)
     }
 }
 
-im_fold dfqi_im_fold_reduce_of(const char *op)
+im_fold dfqi_im_fold_reduce_of(const char *op, int32_t operands)
 {
     static const struct {
         const char *op;
+        int32_t least, most; /* operands */
         im_fold fold;
-    } rows[] = {{"ReduceMean", fold_mean},  {"ReduceSum", fold_sum},
-                {"ReduceMax", fold_max},    {"ReduceMin", fold_min},
-                {"ReduceL2", fold_l2},      {"Softmax", fold_softmax},
-                {"Conv", fold_conv},        {"BatchNormalization", fold_batchnorm},
-                {"Gemm", dfqi_im_fold_gemm}};
+    } rows[] = {{"ReduceMean", 1, 2, fold_mean},  {"ReduceSum", 1, 2, fold_sum},
+                {"ReduceMax", 1, 2, fold_max},    {"ReduceMin", 1, 2, fold_min},
+                {"ReduceL2", 1, 2, fold_l2},      {"Softmax", 1, 1, fold_softmax},
+                {"Conv", 2, 3, fold_conv},        {"BatchNormalization", 5, 5, fold_batchnorm},
+                {"Gemm", 2, 3, dfqi_im_fold_gemm}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (strcmp(rows[i].op, op) == 0) return rows[i].fold;
+        if (strcmp(rows[i].op, op) == 0 && operands >= rows[i].least && operands <= rows[i].most)
+            return rows[i].fold;
     return NULL;
 }

@@ -169,7 +169,7 @@ typedef void (*im_fold)(im *m, const im_tensor *const *in, im_tensor *out);
 /* NULL: such a node is not folded. */
 im_fold dfqi_im_fold_of(const char *op, int32_t operands);
 im_fold dfqi_im_fold_index_of(const char *op, int32_t operands);
-im_fold dfqi_im_fold_reduce_of(const char *op); /* import_fold_reduce.c */
+im_fold dfqi_im_fold_reduce_of(const char *op, int32_t operands); /* import_fold_reduce.c */
 /* import_fold_products.c */
 void dfqi_im_fold_matmul(im *m, const im_tensor *const *in, im_tensor *out);
 void dfqi_im_fold_gemm(im *m, const im_tensor *const *in, im_tensor *out);
