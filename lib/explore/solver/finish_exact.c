@@ -43,7 +43,7 @@ dfq_status dfqi_solve_exactly(dfqi_solver *s, dfqi_candidate *f)
 dfq_status dfqi_derive_exactly(dfqi_solver *s, dfqi_candidate *f)
 {
     dfqi_problem *p = s->problem, linear = *p; /* borrows all that it points to */
-    dfqi_cutoff cutoff = {0, DFQI_NODES_FEW};
+    dfqi_cutoff cutoff = {0, DFQI_NODES};
     dfqi_optimum o;
     dfqi_candidate_copy(p, &s->best, f);
     DFQI_TRY(dfqi_problem_judge(p, f->choice, &f->loss, s->g));
