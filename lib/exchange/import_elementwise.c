@@ -335,7 +335,7 @@ static void quotient(im *m)
     if (m->status != DFQ_OK) return;
     if (x) {
         product(m, x, &inverse);
-    } else {
+    } else if (c) {
         inverse = reach(m, &inverse, c);
         inverse = dfqi_im_affine(m, &inverse, c, NULL, 1);
         dfqi_im_set_view(m, 0, &inverse);
