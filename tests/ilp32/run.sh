@@ -27,7 +27,7 @@ gcc -m32 -std=c99 -O1 -msse2 -mfpmath=sse -D_POSIX_C_SOURCE=200809L -D_FILE_OFFS
     -no-pie -Wl,--unresolved-symbols=ignore-all -pthread \
     -I"$build" -Itests/ilp32 -Itests -Ilib -Iinclude -o "$build/test_ilp32" \
     lib/base/*.c lib/kernel/*.c lib/kernel/ref/*.c lib/tensor/*.c lib/graph/*.c lib/nn/*.c \
-    lib/api/context.c lib/api/options.c \
+    lib/io/class_names.c lib/api/context.c lib/api/options.c \
     $(find tests/base tests/tensor -name '*.c' ! -name main.c) \
     tests/graph/plan.c tests/graph/run.c tests/graph/net.c tests/graph/rig.c \
     tests/ilp32/main.c -lm
