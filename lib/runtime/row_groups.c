@@ -12,7 +12,7 @@ size_t dfqi_rt_groups_scratch(int64_t cols)
     return (size_t)(TOGETHER * cols) * sizeof(float) + 2 * TOGETHER * sizeof(float);
 }
 
-/* Quantizes rows[count, cols] to the codes of rows first... of a unit's share. */
+/* x[count, cols] to codes[count, cols], with a scale and a zero point for each group of a row. */
 static void quantize(const dfqi_rt_step *s, const dfqi_rt_frame *f, const float *x, int64_t count,
                      uint8_t *q, float *scale, int32_t *zero_point)
 {

@@ -210,7 +210,7 @@ static void stream_card(FILE *f, const struct report *r)
     html_number(f, "%.1f", r->stream_before[0]);
     fputs(" \xe2\x86\x92 ", f);
     html_number(f, "%.1f", r->stream_after[0]);
-    fputs("</p><p class=\"sub\">All channels share a grid, so that a large channel leaves few "
+    fputs("</p><p class=\"sub\">Of channels that share a grid, a large one leaves few "
           "codes for the others. Rotation mixes the channels and removes such outliers; the float "
           "network computes the same function.</p></div>\n",
           f);
