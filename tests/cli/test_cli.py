@@ -455,7 +455,8 @@ class Results(Part):
         self.works(*args, "q2", "--bits-file", "bits.json")
         self.works(*args, "plain", "--bits", "w4a4")
         assert self.read("q1") == self.read("q2")
-        assert b"Bits of layers" in self.read("page.html")
+        assert b"Bits of layers</h2>" in self.read("page.html")
+        assert re.search(rb"<span>weights [0-9.]+ bits in the mean</span>", self.read("page.html"))
         sizes = {f: sum(l["values"] * l["bits"] for l in json.loads(self.works("info", f, "-v", "--json").out)["layers"]
                         if l["bits"] < 32) for f in ("q1", "plain")}
         assert sizes["q1"] <= sizes["plain"], sizes

@@ -230,6 +230,11 @@ int main(int argc, char **argv)
         r.stream_block = "blocks.7";
         r.charts = charts, r.n_charts = 4;
         r.layers = layers, r.n_layers = BLOCKS * SITES;
+        static struct report_width widths[BLOCKS * SITES];
+        for (int i = 0; i < BLOCKS * SITES; i++)
+            widths[i] =
+                (struct report_width){layers[i].name, i % SITES == 1 ? 0 : 3 + i % 4, 4 + i % 3};
+        r.widths = widths, r.n_widths = BLOCKS * SITES;
         static const struct report_part parts[] = {{"rotation", 12.1, 4.2},
                                                    {"ridge correction", 12.1, 9.8},
                                                    {"search of scales", 12.1, 11.9},

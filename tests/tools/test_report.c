@@ -271,6 +271,33 @@ START_TEST(the_gain_of_each_part)
 }
 END_TEST
 
+/* Bits of layers: their means in the head, and a pair of bars for each, but for what is float. */
+START_TEST(the_bits_of_each_layer)
+{
+    static const struct report_width widths[] = {
+        {"conv<1>", 3, 0}, {"attn.qk", 0, 5}, {"fc", 8, 2}, {"head", 0, 0}};
+    struct report r;
+    report_init(&r);
+    r.weight_bits = 3, r.activation_bits = 3;
+    char *page = write_and_read(&r);
+    expect(page, "<span>weights 3 bit</span><span>activations 3 bit</span>");
+    refuse(page, "Bits of layers");
+    free(page);
+    r.mean_weight_bits = 4.236, r.mean_activation_bits = 3.998;
+    r.widths = widths, r.n_widths = 4;
+    page = write_and_read(&r);
+    expect(page, "<span>weights 4.24 bits in the mean</span>"
+                 "<span>activations 4.00 bits in the mean</span>");
+    expect(page, "Bits of layers</h2>");
+    expect(page, "<span>conv&lt;1&gt;</span>");
+    expect(page, "<rect class=\"w\" y=\"0\" width=\"3\" height=\"4\"/></svg><b>w3</b>");
+    expect(page, "<rect class=\"a\" y=\"5\" width=\"5\" height=\"4\"/></svg><b>a5</b>");
+    expect(page, "<b>w8 a2</b>");
+    expect(page, "<rect class=\"rest\" width=\"8\" height=\"9\"/></svg><b>float</b>");
+    free(page);
+}
+END_TEST
+
 START_TEST(unnamed_series_are_faint_and_in_no_legend)
 {
     const double x[2] = {0, 1}, a[2] = {1, 2}, b[2] = {3, 4}, c[2] = {5, 6};
@@ -497,6 +524,7 @@ Suite *report_suite(void)
     tcase_add_test(c, unnamed_series_are_faint_and_in_no_legend);
     tcase_add_test(c, the_stream_of_a_rotated_network);
     tcase_add_test(c, the_gain_of_each_part);
+    tcase_add_test(c, the_bits_of_each_layer);
     tcase_add_test(c, long_curves_stay_small_and_keep_their_peaks);
     tcase_add_test(c, ticks_tell_neighbours_apart);
     tcase_add_test(c, cells_name_their_columns);

@@ -138,7 +138,6 @@ size_t page_curves_room(const struct quantize *q)
     /* each series takes x and y, of one column each */
     size_t n = 2 * (page_count(q->losses) + page_count(q->curves) + page_count(q->evaluations) +
                     page_count(q->generator_losses));
-    n += 3 * (size_t)dfq_bits_get_count(q->bits);
     return q->crossed ? n + (size_t)(dfq_tensor_get_dims(q->crossed)[1] + 3) * WINDOWS : n;
 }
 
@@ -179,30 +178,9 @@ static void fill_generator(const struct quantize *q, struct page *p)
     keep_chart(p, c);
 }
 
-/* The widths of layers that a file gave or that were chosen, in network order. */
-static void fill_bits(const struct quantize *q, struct page *p)
-{
-    const size_t n = (size_t)dfq_bits_get_count(q->bits);
-    const dfq_layer_config *l = dfq_bits_get_configs(q->bits);
-    struct report_chart *c = new_chart(p, "Bits of layers", "layer, in network order", 0);
-    struct report_series *s = p->series[p->r.n_charts];
-    double *x = page_numbers(p, n), *w = page_numbers(p, n), *a = page_numbers(p, n);
-    if (!x || !w || !a) return;
-    for (size_t i = 0; i < n; i++) {
-        x[i] = (double)i;
-        w[i] = l[i].weight_bits ? l[i].weight_bits : (double)NAN;
-        a[i] = l[i].act_bits ? l[i].act_bits : (double)NAN;
-    }
-    s[0] = (struct report_series){"weights", x, w, n};
-    s[1] = (struct report_series){"activations", x, a, n};
-    c->n_series = 2;
-    keep_chart(p, c);
-}
-
 int page_curves_fill(const struct quantize *q, struct page *p)
 {
     struct report_chart *c;
-    if (q->bits) fill_bits(q, p);
     if (q->losses) fill_synthesis(q, p);
     if (q->generator_losses) fill_generator(q, p);
     if (q->curves) {

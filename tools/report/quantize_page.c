@@ -339,6 +339,8 @@ static void release(struct page *p)
     free(p->weights);
     free(p->layers);
     free(p->layer_names);
+    free(p->widths);
+    free(p->width_names);
     free(p->quantizers);
     free(p->stream);
     free(p->command);
@@ -365,6 +367,7 @@ int page_write(const struct quantize *q)
     }
     dfq_status status = failed ? DFQ_E_NOMEM : draw(q, p);
     if (status == DFQ_OK) status = page_stream_fill(q, p);
+    if (status == DFQ_OK) status = page_widths_fill(q, p);
     int code = status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WRITE);
     if (!code) {
         fill_summary(q, p);

@@ -25,6 +25,8 @@ struct page {
     struct report_chart charts[PAGE_CHARTS];
     struct report_series series[PAGE_CHARTS][4];
     struct report_layer *layers;
+    struct report_width *widths;
+    char (*width_names)[PAGE_TEXT];
     struct report_part parts[PARTS_MAX];
     char (*layer_names)[PAGE_TEXT];
     struct report_quantizer *quantizers;
@@ -51,6 +53,9 @@ int page_curves_fill(const struct quantize *q, struct page *p);
 
 /* Fills the channels of the residual stream of a rotated network. */
 dfq_status page_stream_fill(const struct quantize *q, struct page *p);
+
+/* Fills the bits of layers that a file gave or that were chosen. */
+dfq_status page_widths_fill(const struct quantize *q, struct page *p);
 
 /* Fills the verdict, once accuracies and layers are there. */
 void page_verdict_fill(const struct quantize *q, struct page *p);

@@ -10,11 +10,13 @@
 #include "report/html.h"
 #include "report/style.h"
 #include "report/table.h"
+#include "report/width_bars.h"
 
 void report_init(struct report *r)
 {
     memset(r, 0, sizeof *r);
     r->float_accuracy = r->quantized_accuracy = r->seconds = NAN;
+    r->mean_weight_bits = r->mean_activation_bits = NAN;
 }
 
 /* ---- head and cards ---- */
@@ -46,9 +48,7 @@ static void write_head(FILE *f, const struct report *r)
     if (!r->model && !r->mode && r->weight_bits <= 0 && r->activation_bits <= 0) return;
     fputs("<p class=\"chips\">", f);
     if (r->model) chip(f, "", r->model);
-    if (r->weight_bits > 0) fprintf(f, "<span>weights %d bit</span>", (int)r->weight_bits);
-    if (r->activation_bits > 0)
-        fprintf(f, "<span>activations %d bit</span>", (int)r->activation_bits);
+    html_width_chips(f, r);
     if (r->mode) chip(f, "", r->mode);
     fputs("</p>\n", f);
 }
@@ -375,9 +375,9 @@ static int write_page(FILE *f, const void *report)
                  "Made from the network alone; no training image was used.");
     write_images(f, r->attention, r->n_attention, "Attention maps",
                  "Attention of each head, one column per head.");
-    if (write_similarity(f, r)) return -1;
-    if (write_stream(f, r)) return -1;
+    if (write_similarity(f, r) || write_stream(f, r)) return -1;
     write_charts(f, r);
+    report_write_widths(f, r);
     write_layers(f, r);
     write_parts(f, r);
     if (r->diagnostics) html_diagnostics(f, r->diagnostics);

@@ -54,6 +54,12 @@ struct report_quantizer {
     double zero_point_min, zero_point_max; /* NaN: none, the quantizer is symmetric */
 };
 
+/* Bits of one layer; 0: it has no such quantizers, both 0: it is float. */
+struct report_width {
+    const char *name;
+    int32_t weight_bits, activation_bits;
+};
+
 struct report_file {
     const char *name;
     uint64_t bytes;
@@ -62,12 +68,13 @@ struct report_file {
 struct report {
     const char *title; /* NULL: "Quantization report" */
     const char *model, *mode;
-    int32_t weight_bits, activation_bits;      /* 0: not told */
-    uint64_t float_bytes, quantized_bytes;     /* file sizes; 0: not told */
-    double float_accuracy, quantized_accuracy; /* 0 to 1; NaN: not measured */
-    uint64_t accuracy_images;                  /* on how many; 0: not told */
-    double seconds;                            /* NaN: not told */
-    uint64_t peak_bytes;                       /* memory; 0: not told */
+    int32_t weight_bits, activation_bits;          /* 0: not told */
+    double mean_weight_bits, mean_activation_bits; /* told in their place; NaN: not */
+    uint64_t float_bytes, quantized_bytes;         /* file sizes; 0: not told */
+    double float_accuracy, quantized_accuracy;     /* 0 to 1; NaN: not measured */
+    uint64_t accuracy_images;                      /* on how many; 0: not told */
+    double seconds;                                /* NaN: not told */
+    uint64_t peak_bytes;                           /* memory; 0: not told */
 
     const char *const *verdict; /* sentences; the first is what matters most */
     size_t n_verdict;
@@ -89,6 +96,8 @@ struct report {
 
     const struct report_chart *charts;
     size_t n_charts;
+    const struct report_width *widths; /* in network order */
+    size_t n_widths;
     const struct report_layer *layers; /* in network order */
     size_t n_layers;
     const struct report_part *parts; /* of the quantization */

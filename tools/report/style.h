@@ -64,6 +64,10 @@ static const char *const report_style[] = {
     ".bars svg{width:100%;height:9px;border-radius:3px;display:block}.bars b{text-align:right;"
     "font-weight:500}.rest{fill:var(--rest)}.bar{fill:var(--accent)}.weak .bar{fill:var(--weak)}"
     ".weak b,.weak span{color:var(--weak)}\n",
+    ".widths svg{height:11px}.widths .w{fill:var(--c0)}.widths .a{fill:var(--c1)}"
+    ".bars.widths li{grid-template-columns:minmax(90px,13em) 1fr 3.6em}.widths "
+    "b{white-space:nowrap}"
+    "\n",
     ".stack{display:grid;gap:16px}.stack>*{min-width:0}.heat{max-width:520px}"
     ".here{fill:none;stroke:#fff;stroke-width:2}.scroll+.sub{margin-top:12px}.sub "
     "b{color:var(--ink)}"
