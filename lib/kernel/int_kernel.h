@@ -48,15 +48,15 @@ typedef struct dfqi_int_rows {
 /* A right operand c[n,k]: panels of 16 rows, in them groups of 4 codes of each row,
  * codes[j / 16][p / 4][j % 16][p % 4] = c[j][p], padded with zeros. In nibbles, two groups of a
  * panel share their bytes: the first has the low half, the second the high half, each as a 4-bit
- * two's complement number. k is divided in equal spans (convolutions: rows of taps); each span
- * begins with a new group, and in nibbles with a new byte.
+ * two's complement number. k is divided in equal spans (convolutions: rows of taps; products of
+ * spans); each span begins with a new group, and in nibbles with a new byte.
  *
  * A static grid with one scale and zero point for each column of the left operand is used as one
  * with scale 1 and zero point 1: `sum` then holds the sums of c[j,k] z[k], and the scales s[k] are
  * in the codes c. */
 typedef struct dfqi_int_matrix {
     int64_t n, k;         /* k: codes of a span */
-    int64_t spans;        /* 1 unless of a convolution */
+    int64_t spans;        /* 1 in `product` */
     int nibbles;          /* 1: 4-bit */
     const uint8_t *codes; /* dfqi_int_packed_bytes */
     const float *scale;   /* [n] */
@@ -128,6 +128,16 @@ typedef struct dfqi_int_kernels {
      * keep what they hand on in the L2 cache. */
     void (*product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
                     const dfqi_int_output *out);
+    /* The same where each span of b->k codes has grids of rows of its own: scale and zero point of
+     * row i and span g are at [g * m + i], and b->sum is [spans,n]. Of `out`, the bias, y and what
+     * is added to it in floats count; add is not y. Spans are added up in their order, t_g being
+     * the sum of span g:
+     *
+     *     y = ((float)t_0 * s_0[i]) * s[j] + bias[j]
+     *     y = ((float)t_g * s_g[i]) * s[j] + y                    g = 1, 2 ..
+     *     y = y + add[i,j] */
+    void (*product_spans)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                          const dfqi_int_output *out);
     /* A convolution of one image a[in_y,in_x,c] with b packed by dfqi_int_pack_conv: rows first ..
      * first + rows - 1 of the output. The padding is the zero point (one_grid is 1). Rows of `out`
      * are pixels, from the image's first one on. scratch: dfqi_int_conv_scratch bytes. */
@@ -165,6 +175,12 @@ int64_t dfqi_int_packed_bytes(int64_t n, int64_t spans, int64_t k, int bits);
 DFQI_CHECKED dfq_status dfqi_int_pack(dfq_context *ctx, const char *layer, int64_t n, int64_t k,
                                       int bits, const int8_t *codes, const float *scale,
                                       uint8_t *packed, int32_t *sum, dfqi_int_matrix *b);
+
+/* The same of codes[n, spans * k], for product_spans; sum[spans,n]. */
+DFQI_CHECKED dfq_status dfqi_int_pack_spans(dfq_context *ctx, const char *layer, int64_t n,
+                                            int64_t spans, int64_t k, int bits, const int8_t *codes,
+                                            const float *scale, uint8_t *packed, int32_t *sum,
+                                            dfqi_int_matrix *b);
 
 /* Spans of a convolution's weights and codes of each: rows of taps of dfqi_int_row(c) codes, or
  * single taps where these do not lie beside each other (dilation). */

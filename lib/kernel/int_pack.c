@@ -81,6 +81,23 @@ dfq_status dfqi_int_pack(dfq_context *ctx, const char *layer, int64_t n, int64_t
     return pack(ctx, layer, &f, bits, codes, packed, sum, b);
 }
 
+dfq_status dfqi_int_pack_spans(dfq_context *ctx, const char *layer, int64_t n, int64_t spans,
+                               int64_t k, int bits, const int8_t *codes, const float *scale,
+                               uint8_t *packed, int32_t *sum, dfqi_int_matrix *b)
+{
+    const filter f = {spans * k, 1, spans * k};
+    *b = (dfqi_int_matrix){n, k, spans, bits <= 4, packed, scale, sum};
+    DFQI_TRY(pack(ctx, layer, &f, bits, codes, packed, NULL, b));
+    for (int64_t s = 0; s < spans; s++)
+        for (int64_t j = 0; j < n; j++) {
+            const int8_t *of = codes + (j * spans + s) * k;
+            int32_t total = 0;
+            for (int64_t p = 0; p < k; p++) total += of[p];
+            sum[s * n + j] = total;
+        }
+    return DFQ_OK;
+}
+
 int64_t dfqi_int_conv_spans(const dfqi_conv_shape *s)
 {
     return s->dilation == 1 ? s->kernel_y : s->kernel_y * s->kernel_x;

@@ -55,10 +55,11 @@ static bool match_base(const dfqi_rt_builder *b, const dfqi_node *n, chain *c)
     return true;
 }
 
-/* Groups of channels are added up in the result: nothing else is done on the way. */
-static bool has_groups(const dfqi_rt_builder *b, const chain *c)
+/* Groups of channels are added up in floats, to which floats alone may be added. */
+static bool groups_allow(const dfqi_rt_builder *b, const chain *c)
 {
-    return dfqi_rt_group_of(dfqi_rt_quantizer_of(b, c->base->in[0])) > 0;
+    if (dfqi_rt_group_of(dfqi_rt_quantizer_of(b, c->base->in[0])) == 0) return true;
+    return !c->quantizer && !c->relu && !(c->add && dfqi_rt_one_grid_of(b, c->added));
 }
 
 static bool match_chain(const dfqi_rt_builder *b, const dfqi_node *n, chain *c)
@@ -85,7 +86,7 @@ static bool match_chain(const dfqi_rt_builder *b, const dfqi_node *n, chain *c)
 
 static bool match(const dfqi_rt_builder *b, const dfqi_node *n, chain *c)
 {
-    return match_chain(b, n, c) && (c->base == n || !has_groups(b, c));
+    return match_chain(b, n, c) && groups_allow(b, c);
 }
 
 bool dfqi_rt_product_mark(dfqi_rt_builder *b, const dfqi_node *n)
@@ -103,8 +104,8 @@ bool dfqi_rt_product_mark(dfqi_rt_builder *b, const dfqi_node *n)
 
 /* -- running ----------------------------------------------------------------------------------- */
 
-static dfqi_int_rows operand(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t units,
-                             int64_t first)
+dfqi_int_rows dfqi_rt_product_operand(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t units,
+                                      int64_t first)
 {
     dfqi_int_rows a = {.codes = dfqi_rt_at(f, s->in[Q], units, first),
                        .ld = dfqi_int_row(s->cols),
@@ -118,8 +119,8 @@ static dfqi_int_rows operand(const dfqi_rt_step *s, const dfqi_rt_frame *f, int6
     return a;
 }
 
-static dfqi_int_output output(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t units,
-                              int64_t first)
+dfqi_int_output dfqi_rt_product_output(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t units,
+                                       int64_t first)
 {
     const int64_t n = s->matrix.n;
     dfqi_int_output o = {.bias = s->in[BIAS] < 0 ? NULL : dfqi_rt_at(f, s->in[BIAS], 1, 0),
@@ -145,8 +146,8 @@ static dfqi_int_output output(const dfqi_rt_step *s, const dfqi_rt_frame *f, int
 
 static void run_linear(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first, int64_t count)
 {
-    const dfqi_int_rows a = operand(s, f, s->units, first);
-    const dfqi_int_output o = output(s, f, s->units, first);
+    const dfqi_int_rows a = dfqi_rt_product_operand(s, f, s->units, first);
+    const dfqi_int_output o = dfqi_rt_product_output(s, f, s->units, first);
     f->p->ik->product(count * s->rows, &a, &s->matrix, &o);
 }
 
@@ -159,8 +160,8 @@ typedef struct part {
 static void run_part(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t image, part p)
 {
     dfqi_conv_shape shape = s->shape;
-    dfqi_int_rows a = operand(s, f, 1, image);
-    dfqi_int_output o = output(s, f, 1, image);
+    dfqi_int_rows a = dfqi_rt_product_operand(s, f, 1, image);
+    dfqi_int_output o = dfqi_rt_product_output(s, f, 1, image);
     dfqi_int_matrix w = dfqi_int_matrix_part(&s->matrix, p.filter, p.filters);
     shape.o = p.filters;
     if (o.bias) o.bias += p.filter;
@@ -186,8 +187,8 @@ static void run_images(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t fi
     const dfqi_conv_shape *c = &s->shape;
     const int64_t filters = s->matrix.n;
     if (c->kernel_y * c->kernel_x == 1 && c->stride == 1 && c->pad == 0) { /* rows are pixels */
-        const dfqi_int_rows a = operand(s, f, 1, first);
-        const dfqi_int_output o = output(s, f, 1, first);
+        const dfqi_int_rows a = dfqi_rt_product_operand(s, f, 1, first);
+        const dfqi_int_output o = dfqi_rt_product_output(s, f, 1, first);
         f->p->ik->product(count * c->out_y * c->out_x, &a, &s->matrix, &o);
         return;
     }

@@ -234,6 +234,12 @@ int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *base, const dfqi_
                           const dfqi_node *quantizer, dfqi_rt_step *s);
 DFQI_CHECKED dfq_status dfqi_rt_weight_compute(const dfqi_rt_builder *b, const dfqi_rt_weight *w);
 
+/* The operand of a product step, and where it goes. */
+dfqi_int_rows dfqi_rt_product_operand(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t units,
+                                      int64_t first);
+dfqi_int_output dfqi_rt_product_output(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t units,
+                                       int64_t first);
+
 /* Codes of rows with a scale for each group, and products of them; bytes of scratch. */
 size_t dfqi_rt_groups_scratch(int64_t cols);
 void dfqi_rt_run_group_codes(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,

@@ -54,73 +54,40 @@ void dfqi_rt_run_group_codes(const dfqi_rt_step *s, const dfqi_rt_frame *f, int6
 
 /* -- products ---------------------------------------------------------------------------------- */
 
-/* A tile of the result stays in the L1 cache while the groups are added up. */
-enum { TILE_ROWS = 64, TILE_COLS = 4 * DFQI_INT_PANEL };
-
-/* The weights of one group: matrices of groups lie behind each other. */
-static dfqi_int_matrix matrix_of(const dfqi_rt_step *s, int64_t group)
-{
-    dfqi_int_matrix w = s->matrix;
-    w.codes += group * dfqi_int_packed_bytes(w.n, 1, w.k, w.nibbles ? 4 : 8);
-    w.sum += group * w.n;
-    return w;
-}
+enum { ROWS = 128 }; /* whose scales are gathered at a time */
 
 size_t dfqi_rt_product_groups_scratch(int64_t groups)
 {
-    return (size_t)(groups * TILE_ROWS) * (sizeof(float) + sizeof(int32_t));
+    return (size_t)(groups * ROWS) * (sizeof(float) + sizeof(int32_t));
 }
 
-/* Scales and zero points of the rows of a tile, each group's together. */
+/* Scales and zero points of some rows, each group's together. */
 static void gather(int64_t rows, int64_t groups, const float *scale, const int32_t *zero_point,
                    float *scales, int32_t *zero_points)
 {
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = 0; i < groups; i++) {
-            scales[i * TILE_ROWS + r] = scale[r * groups + i];
-            zero_points[i * TILE_ROWS + r] = zero_point[r * groups + i];
-        }
-}
-
-/* Some rows, in tiles of columns. */
-static void run_tiles(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t rows,
-                      const uint8_t *codes, const float *scales, const int32_t *zero_points,
-                      const float *bias, float *y)
-{
-    const int64_t n = s->matrix.n, groups = s->cols / s->group;
-    for (int64_t col = 0; col < n; col += TILE_COLS)
-        for (int64_t i = 0; i < groups; i++) {
-            const dfqi_int_matrix all = matrix_of(s, i);
-            const dfqi_int_matrix w =
-                dfqi_int_matrix_part(&all, col, n - col < TILE_COLS ? n - col : TILE_COLS);
-            const dfqi_int_rows a = {.codes = codes + i * s->group,
-                                     .ld = s->cols,
-                                     .scale = scales + i * TILE_ROWS,
-                                     .zero_point = zero_points + i * TILE_ROWS};
-            const dfqi_int_output o = {.bias = i == 0 && bias ? bias + col : NULL,
-                                       .add = i > 0 ? y + col : NULL,
-                                       .ld_add = n,
-                                       .y = y + col,
-                                       .ld_y = n};
-            f->p->ik->product(rows, &a, &w, &o);
+            scales[i * rows + r] = scale[r * groups + i];
+            zero_points[i * rows + r] = zero_point[r * groups + i];
         }
 }
 
 void dfqi_rt_run_product_groups(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
                                 int64_t count)
 {
-    enum { Q, Q_SCALE, Q_ZERO_POINT, BIAS };
     const int64_t groups = s->cols / s->group, rows = count * s->rows;
-    const uint8_t *codes = dfqi_rt_at(f, s->in[Q], s->units, first);
-    const float *scale = dfqi_rt_at(f, s->in[Q_SCALE], s->units, first);
-    const int32_t *zero_point = dfqi_rt_at(f, s->in[Q_ZERO_POINT], s->units, first);
-    const float *bias = s->in[BIAS] < 0 ? NULL : dfqi_rt_at(f, s->in[BIAS], 1, 0);
-    float *y = dfqi_rt_at(f, s->out[0], s->units, first);
+    const dfqi_int_rows all = dfqi_rt_product_operand(s, f, s->units, first);
+    dfqi_int_output o = dfqi_rt_product_output(s, f, s->units, first);
     float *scales = (float *)(void *)f->scratch;
-    int32_t *zero_points = (int32_t *)(void *)(scales + groups * TILE_ROWS);
-    for (int64_t r = 0; r < rows; r += TILE_ROWS) {
-        const int64_t n = rows - r < TILE_ROWS ? rows - r : TILE_ROWS;
-        gather(n, groups, scale + r * groups, zero_point + r * groups, scales, zero_points);
-        run_tiles(s, f, n, codes + r * s->cols, scales, zero_points, bias, y + r * s->matrix.n);
+    int32_t *zero_points = (int32_t *)(void *)(scales + groups * ROWS);
+    dfqi_int_rows a = {
+        .codes = all.codes, .ld = all.ld, .scale = scales, .zero_point = zero_points};
+    for (int64_t r = 0; r < rows; r += ROWS) {
+        const int64_t n = rows - r < ROWS ? rows - r : ROWS;
+        gather(n, groups, all.scale + r * groups, all.zero_point + r * groups, scales, zero_points);
+        f->p->ik->product_spans(n, &a, &s->matrix, &o);
+        a.codes += ROWS * a.ld;
+        o.y += ROWS * o.ld_y;
+        if (o.add) o.add += ROWS * o.ld_add;
     }
 }

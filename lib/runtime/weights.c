@@ -128,7 +128,7 @@ int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *base, const dfqi_
     w->bits = bits_of(b, &w->from);
     const int64_t group = dfqi_rt_group_of(quantizer), groups = group > 0 ? cols / group : 1;
     const int64_t bytes =
-        base->op == DFQI_OP_LINEAR ? groups * dfqi_int_packed_bytes(rows, 1, cols / groups, w->bits)
+        base->op == DFQI_OP_LINEAR ? dfqi_int_packed_bytes(rows, groups, cols / groups, w->bits)
         : s->depthwise             ? dfqi_int_depthwise_bytes(&s->shape)
                                    : dfqi_int_packed_bytes(rows, dfqi_int_conv_spans(&s->shape),
                                                            dfqi_int_conv_span(&s->shape), w->bits);
@@ -186,30 +186,6 @@ static void add_zero_points(const dfqi_rt_builder *b, const dfqi_rt_weight *w, i
     }
 }
 
-/* The weights of each group of channels, one matrix behind the other; the step's is the first. */
-static dfq_status pack_groups(const dfqi_rt_builder *b, const dfqi_rt_weight *w, int64_t cols,
-                              const int8_t *codes, const float *scale)
-{
-    dfq_context *ctx = b->p->ctx;
-    const int64_t rows = w->step->matrix.n, group = w->step->group;
-    uint8_t *packed = place_of(b, w->codes);
-    int32_t *sum = place_of(b, w->sum);
-    dfqi_int_matrix m;
-    dfq_status status = DFQ_OK;
-    int8_t *part = dfqi_alloc(ctx, (size_t)(rows * group));
-    if (!part) return DFQ_E_NOMEM;
-    for (int64_t i = 0; i < cols / group && status == DFQ_OK; i++) {
-        for (int64_t r = 0; r < rows; r++)
-            memcpy(part + r * group, codes + r * cols + i * group, (size_t)group);
-        status = dfqi_int_pack(ctx, w->base->name, rows, group, w->bits, part, scale, packed,
-                               sum + i * rows, &m);
-        if (i == 0) w->step->matrix = m;
-        packed += dfqi_int_packed_bytes(rows, 1, group, w->bits);
-    }
-    dfqi_free(ctx, part);
-    return status;
-}
-
 static dfq_status pack(const dfqi_rt_builder *b, const dfqi_rt_weight *w, int64_t cols,
                        const int8_t *codes, const float *scale)
 {
@@ -218,7 +194,9 @@ static dfq_status pack(const dfqi_rt_builder *b, const dfqi_rt_weight *w, int64_
     const int64_t rows = s->matrix.n;
     uint8_t *packed = place_of(b, w->codes);
     int32_t *sum = place_of(b, w->sum);
-    if (s->group > 0) return pack_groups(b, w, cols, codes, scale);
+    if (s->group > 0)
+        return dfqi_int_pack_spans(ctx, w->base->name, rows, cols / s->group, s->group, w->bits,
+                                   codes, scale, packed, sum, &s->matrix);
     if (w->base->op == DFQI_OP_LINEAR)
         return dfqi_int_pack(ctx, w->base->name, rows, cols, w->bits, codes, scale, packed, sum,
                              &s->matrix);

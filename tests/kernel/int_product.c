@@ -164,6 +164,64 @@ START_TEST(test_nan)
 }
 END_TEST
 
+/* Span g of element (i, j) of a product of spans, to which y is added. */
+static float add_span(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                      const int8_t *codes, int64_t i, int64_t j, int64_t g, float y)
+{
+    int64_t t = 0;
+    for (int64_t p = g * b->k; p < (g + 1) * b->k; p++)
+        t += (a->codes[i * a->ld + p] - a->zero_point[g * m + i]) * codes[j * b->spans * b->k + p];
+    volatile float v = (float)t * a->scale[g * m + i];
+    v = v * b->scale[j];
+    return v + y;
+}
+
+static void check_spans(const dfqi_int_kernels *t, dfq_context *ctx, pages *p, int bits)
+{
+    const int64_t m = draw(p, 1, 40), n = draw(p, 1, 70), spans = draw(p, 1, 5);
+    const int64_t k = 4 * draw(p, 1, 20), all = spans * k;
+    const size_t ld = (size_t)(n + draw(p, 0, 9)), grids = (size_t)(m * spans);
+    const int8_t *codes = take_codes(p, (size_t)(n * all), bits);
+    uint8_t *packed = pages_take(p, (size_t)dfqi_int_packed_bytes(n, spans, k, bits), 1);
+    const int64_t row = all + draw(p, 0, 9);
+    const dfqi_int_rows a = {.codes = take_bytes(p, (size_t)((m - 1) * row + all), 0, 255),
+                             .ld = row,
+                             .scale = take_floats(p, grids, 1e-3f, 1.0f),
+                             .zero_point = take_ints(p, grids, 0, 255)};
+    float *y = take_floats(p, (size_t)m * ld, -1.0f, 1.0f),
+          *want = take_floats(p, (size_t)m * ld, 0.0f, 1.0f);
+    dfqi_int_output o = {.y = y, .ld_y = (int64_t)ld};
+    dfqi_int_matrix b;
+    ck_assert_int_eq(dfqi_int_pack_spans(ctx, "fc", n, spans, k, bits, codes,
+                                         take_floats(p, (size_t)n, 1e-3f, 0.1f), packed,
+                                         take_ints(p, (size_t)(n * spans), 0, 0), &b),
+                     DFQ_OK);
+    if (draw(p, 0, 3)) o.bias = take_floats(p, (size_t)n, -5.0f, 5.0f);
+    if (draw(p, 0, 1)) o.add = take_floats(p, (size_t)m * ld, -9.0f, 9.0f);
+    o.ld_add = (int64_t)ld;
+    memcpy(want, y, (size_t)m * ld * sizeof *y);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            volatile float sum = o.bias ? o.bias[j] : -0.0f;
+            for (int64_t g = 0; g < spans; g++) sum = add_span(m, &a, &b, codes, i, j, g, sum);
+            if (o.add) sum = sum + o.add[i * o.ld_add + j];
+            want[i * o.ld_y + j] = sum;
+        }
+    t->product_spans(m, &a, &b, &o);
+    same_floats((size_t)m * ld, y, want, t->name);
+    pages_end(p);
+}
+
+/* Spans with grids of their own, added up in their order. */
+START_TEST(test_spans)
+{
+    dfq_context *ctx = context();
+    pages p = pages_begin((uint64_t)_i);
+    for (int round = 0; round < ROUNDS; round++) check_spans(int_table(_i), ctx, &p, 2 + round % 7);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 START_TEST(test_pack_refuses)
 {
     dfq_context *ctx = context();
@@ -247,6 +305,7 @@ TCase *dfqt_int_product_case(void)
     tcase_add_loop_test(c, test_product, 0, DFQT_INT_TABLES);
     tcase_add_loop_test(c, test_extremes, 0, DFQT_INT_TABLES);
     tcase_add_loop_test(c, test_slices, 0, DFQT_INT_TABLES);
+    tcase_add_loop_test(c, test_spans, 0, DFQT_INT_TABLES);
     tcase_add_loop_test(c, test_ties, 0, DFQT_INT_TABLES);
     tcase_add_loop_test(c, test_nan, 0, DFQT_INT_TABLES);
     tcase_add_test(c, test_pack_refuses);

@@ -118,6 +118,21 @@ START_TEST(test_evaluate)
 }
 END_TEST
 
+/* With scales of rows, and of their groups, what quantizes and what adds is part of other steps. */
+START_TEST(test_fused)
+{
+    start(_i ? DFQT_LOW_ROW_GROUPS : DFQT_LOW_ROW);
+    dfq_runtime *rt = dfqt_runtime(g, 1, 0, NULL);
+    for (int32_t i = 0; i < dfq_runtime_get_part_count(rt); i++) {
+        dfq_runtime_part part = {.struct_size = sizeof part};
+        OK(ctx, dfq_runtime_get_part(rt, i, &part));
+        ck_assert_str_ne(part.name, "add");
+    }
+    dfq_runtime_release(rt);
+    stop();
+}
+END_TEST
+
 /* More than one operation a microsecond, less than a supercomputer. */
 START_TEST(test_peak)
 {
@@ -163,6 +178,7 @@ TCase *dfqt_told_case(void)
     tcase_add_loop_test(c, test_parts, 0, 2);
     tcase_add_test(c, test_outputs);
     tcase_add_loop_test(c, test_evaluate, DFQI_FAMILY_VIT, DFQI_FAMILY_RESNET + 1);
+    tcase_add_loop_test(c, test_fused, 0, 2);
     tcase_add_test(c, test_peak);
     tcase_add_test(c, test_refused);
     return c;

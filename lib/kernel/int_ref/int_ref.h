@@ -23,6 +23,8 @@ void dfqi_int_ref_softmax(int64_t rows, int64_t cols, float factor, float *x, in
 
 void dfqi_int_ref_product(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
                           const dfqi_int_output *out);
+void dfqi_int_ref_product_spans(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                                const dfqi_int_output *out);
 void dfqi_int_ref_conv(const dfqi_conv_shape *s, int64_t first, int64_t rows,
                        const dfqi_int_rows *a, const dfqi_int_matrix *b, const dfqi_int_output *out,
                        uint8_t *scratch);

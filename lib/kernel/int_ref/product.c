@@ -49,6 +49,31 @@ void dfqi_int_ref_product(int64_t m, const dfqi_int_rows *a, const dfqi_int_matr
         }
 }
 
+/* Span g of element (i, j), to which y is added. */
+static float add_span(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b, int64_t i,
+                      int64_t j, int64_t g, float y)
+{
+    const uint8_t *q = a->codes + i * a->ld + g * b->k;
+    int32_t t = 0;
+    for (int64_t p = 0; p < b->k; p++) t += q[p] * code_at(b, j, g, p);
+    t -= a->zero_point[g * m + i] * b->sum[g * b->n + j];
+    float v = (float)t * a->scale[g * m + i];
+    v = v * b->scale[j];
+    return v + y;
+}
+
+void dfqi_int_ref_product_spans(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                                const dfqi_int_output *out)
+{
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < b->n; j++) {
+            float y = out->bias ? out->bias[j] : -0.0f; /* -0 leaves every float as it is */
+            for (int64_t g = 0; g < b->spans; g++) y = add_span(m, a, b, i, j, g, y);
+            if (out->add) y = y + out->add[i * out->ld_add + j];
+            out->y[i * out->ld_y + j] = y;
+        }
+}
+
 /* The pixel that tap (u, v) of output pixel (y, x) reads; NULL: in the padding. */
 static const uint8_t *pixel(const dfqi_conv_shape *s, const dfqi_int_rows *a, int64_t y, int64_t x,
                             int64_t u, int64_t v)

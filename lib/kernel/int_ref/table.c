@@ -19,6 +19,7 @@ const dfqi_int_kernels dfqi_int_kernels_ref = {
     .gelu = dfqi_int_ref_gelu,
     .softmax = dfqi_int_ref_softmax,
     .product = dfqi_int_ref_product,
+    .product_spans = dfqi_int_ref_product_spans,
     .conv = dfqi_int_ref_conv,
     .depthwise = dfqi_int_ref_depthwise,
     .max_pool = dfqi_int_ref_max_pool,

@@ -13,6 +13,15 @@ static int64_t rows_of_block(const dfqi_int_rows *a, const dfqi_int_matrix *b,
     return rows > LEAST ? rows : LEAST;
 }
 
+/* Columns first .. of some rows. */
+static void columns(const dfqi_int_rows *a, const dfqi_int_matrix *b, const dfqi_int_output *out,
+                    const tile_rows *rows, int64_t first)
+{
+    tile_panels panels;
+    tile_panels_at(a, b, out, first, &panels);
+    INT_ISA(tiles)(&panels, rows);
+}
+
 void INT_ISA(product_rows)(int64_t first, int64_t m, const dfqi_int_rows *a,
                            const dfqi_int_matrix *b, const dfqi_int_output *out)
 {
@@ -24,13 +33,52 @@ void INT_ISA(product_rows)(int64_t first, int64_t m, const dfqi_int_rows *a,
                                 .spans = 1,
                                 .span = &span,
                                 .number = i};
-        for (int64_t j = 0; j < b->n; j += TILE_PANELS * DFQI_INT_PANEL) {
-            tile_panels panels;
-            tile_panels_at(a, b, out, j, &panels);
-            INT_ISA(tiles)(&panels, &rows);
-        }
+        for (int64_t j = 0; j < b->n; j += TILE_PANELS * DFQI_INT_PANEL)
+            columns(a, b, out, &rows, j);
     }
 }
+
+#if !defined(__AVX512VNNI__)
+/* Span by span, some columns at a time: they stay in the L1 cache while spans are added up. */
+static void span_columns(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                         const dfqi_int_output *out, int64_t first)
+{
+    dfqi_int_output o = {.bias = out->bias, .ld_add = out->ld_y, .y = out->y, .ld_y = out->ld_y};
+    dfqi_int_rows of = *a;
+    dfqi_int_matrix w = *b;
+    const int64_t span = 0;
+    tile_rows rows = {.x = a->codes, .n = m, .step = a->ld, .spans = 1, .span = &span};
+    for (int64_t g = 0; g < b->spans; g++) {
+        columns(&of, &w, &o, &rows, first);
+        o.bias = NULL;
+        o.add = out->y;
+        rows.x += b->k;
+        of.scale += m;
+        of.zero_point += m;
+        w.codes += dfqi_int_span_bytes(b->k, b->nibbles);
+        w.sum += b->n;
+    }
+}
+
+static void add_columns(int64_t m, const dfqi_int_output *out, int64_t first, int64_t n)
+{
+    for (int64_t i = 0; i < m; i++) {
+        float *y = out->y + i * out->ld_y + first;
+        const float *add = out->add + i * out->ld_add + first;
+        for (int64_t j = 0; j < n; j++) y[j] = y[j] + add[j];
+    }
+}
+
+void INT_ISA(product_spans)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                            const dfqi_int_output *out)
+{
+    enum { COLUMNS = TILE_PANELS * DFQI_INT_PANEL };
+    for (int64_t j = 0; j < b->n; j += COLUMNS) {
+        span_columns(m, a, b, out, j);
+        if (out->add) add_columns(m, out, j, b->n - j < COLUMNS ? b->n - j : COLUMNS);
+    }
+}
+#endif
 
 void INT_ISA(product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
                       const dfqi_int_output *out)

@@ -55,6 +55,7 @@ const dfqi_int_kernels INT_ISA(kernels) = {
     .gelu = INT_ISA(gelu),
     .softmax = INT_ISA(softmax),
     .product = INT_ISA(product),
+    .product_spans = INT_ISA(product_spans),
     .conv = INT_ISA(conv),
     .depthwise = INT_ISA(depthwise),
     .max_pool = INT_ISA(max_pool),

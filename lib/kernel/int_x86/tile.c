@@ -17,12 +17,14 @@ typedef struct tile_floats {
 } tile_floats;
 
 typedef struct tile_codes tile_codes;
+typedef struct tile_spans tile_spans;
 
 /* What a tile function makes. */
 typedef enum tile_what {
     TILE_SUMS,
     TILE_FLOATS,
     TILE_FLOATS_ADD,
+    TILE_SPANS, /* floats, of product_spans */
     TILE_CODES,
     TILE_CODES_ADD /* codes are added */
 } tile_what;
@@ -37,6 +39,7 @@ typedef struct tile {
     int32_t *sums; /* [rows][TILE_PANELS * 16] */
     tile_floats floats;
     tile_codes *codes;
+    const tile_spans *spans;
     tile_what what;
     int64_t tiles; /* of as many rows, one below the other: 1 if it makes sums */
 } tile;
@@ -167,3 +170,64 @@ void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
     if (more) equal_tiles(&t, p, tiles[rows], more, rows + 1, r->number);
     if (rows) equal_tiles(&t, p, tiles[rows - 1], n - more, rows, r->number + more * (rows + 1));
 }
+
+#if defined(__AVX512VNNI__)
+/* Columns first .. of the product, from row 0 on. */
+static void spans_of(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                     const dfqi_int_output *out, int64_t first, tile_spans *o)
+{
+    const int64_t left = b->n - first < LD ? b->n - first : LD;
+    *o = (tile_spans){
+        .spans = b->spans,
+        .span = b->k,
+        .sum = b->sum + first,
+        .ld_sum = b->n,
+        .zero_point = a->zero_point,
+        .row_scale = a->scale,
+        .ld_rows = m,
+        .y = out->y + first,
+        .ld_y = out->ld_y,
+        .lanes = {vm_first(left < VF ? left : VF), vm_first(left < VF ? 0 : left - VF)}};
+    for (int64_t i = 0; i < left; i++) o->scale[i] = b->scale[first + i];
+    for (int64_t i = 0; i < left; i++) o->bias[i] = out->bias ? out->bias[first + i] : -0.0f;
+}
+
+/* `tiles` tiles of as many rows. */
+static void equal_span_tiles(tile *t, tile_spans *o, tile_fn run, int64_t tiles, int64_t rows)
+{
+    t->tiles = tiles;
+    run(t);
+    t->x += tiles * rows * t->rows->step;
+    o->zero_point += tiles * rows;
+    o->row_scale += tiles * rows;
+    o->y += tiles * rows * o->ld_y;
+    o->add += tiles * rows * o->ld_add;
+}
+
+void INT_ISA(product_spans)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                            const dfqi_int_output *out)
+{
+    const tile_rows step = {.step = a->ld};
+    float nothing[LD]; /* leaves every float as it is */
+    for (int i = 0; i < LD; i++) nothing[i] = -0.0f;
+    for (int64_t j = 0; j < b->n; j += LD) {
+        int64_t most;
+        const tile_fn *tiles = tiles_of(b->n - j > DFQI_INT_PANEL ? 2 : 1, &most);
+        const int64_t n = (m + most - 1) / most, rows = m / n, more = m % n;
+        tile_spans o;
+        tile t = {.rows = &step,
+                  .x = a->codes,
+                  .w = b->codes + j / DFQI_INT_PANEL * dfqi_int_panel_bytes(b),
+                  .panel = dfqi_int_panel_bytes(b),
+                  .groups = dfqi_int_groups(b->k),
+                  .nibbles = b->nibbles,
+                  .spans = &o,
+                  .what = TILE_SPANS};
+        spans_of(m, a, b, out, j, &o);
+        o.add = out->add ? out->add + j : nothing;
+        o.ld_add = out->add ? out->ld_add : 0;
+        if (more) equal_span_tiles(&t, &o, tiles[rows], more, rows + 1);
+        if (rows) equal_span_tiles(&t, &o, tiles[rows - 1], n - more, rows);
+    }
+}
+#endif

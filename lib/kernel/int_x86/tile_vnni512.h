@@ -191,13 +191,17 @@ static inline __attribute__((always_inline)) void move_pointers(const uint8_t *x
     }
 #define CODES_ENTRIES_2(P) ENTRY(codes, P, 2), ENTRY(codes_add, P, 2)
 
+#include "kernel/int_x86/tile_spans512.h"
+
 #define TILE(P, V)                                                                                 \
+    SPAN_FUNCTIONS(P, V)                                                                           \
     FUNCTION(sums, P, V, FINISH_SUMS(P, V))                                                        \
     FUNCTION(floats, P, V, FINISH_FLOATS(V, REPEAT_##P(PLAIN_##V)))                                \
     FUNCTION(floats_add, P, V, FINISH_FLOATS(V, REPEAT_##P(ADD_##V)))                              \
     CODES_FUNCTIONS_##V(P) static void tile_##P##_##V(const tile *t)                               \
     {                                                                                              \
         static const tile_fn functions[][2] = {ENTRY(sums, P, V), ENTRY(floats, P, V),             \
-                                               ENTRY(floats_add, P, V), CODES_ENTRIES_##V(P)};     \
+                                               ENTRY(floats_add, P, V), ENTRY(spans, P, V),        \
+                                               CODES_ENTRIES_##V(P)};                              \
         functions[t->what][t->nibbles != 0](t);                                                    \
     }
