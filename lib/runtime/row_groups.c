@@ -5,11 +5,16 @@
 
 /* -- codes ------------------------------------------------------------------------------------- */
 
-enum { TOGETHER = 8 }; /* rows of floats that are made before they are quantized */
+/* Rows of floats that are made before they are quantized: some that the L1 cache holds. */
+static int64_t rows_together(int64_t cols)
+{
+    enum { FLOATS = 3072 };
+    return cols < FLOATS ? FLOATS / cols : 1;
+}
 
 size_t dfqi_rt_groups_scratch(int64_t cols)
 {
-    return (size_t)(TOGETHER * cols) * sizeof(float) + 2 * TOGETHER * sizeof(float);
+    return (size_t)(rows_together(cols) * (cols + 2)) * sizeof(float); /* with statistics */
 }
 
 /* x[count, cols] to codes[count, cols], with a scale and a zero point for each group of a row. */
@@ -25,7 +30,7 @@ static void quantize(const dfqi_rt_step *s, const dfqi_rt_frame *f, const float 
 static const float *floats(const dfqi_rt_step *s, const dfqi_rt_frame *f, const float *x,
                            int64_t count)
 {
-    float *y = (float *)(void *)f->scratch, *stats = y + TOGETHER * s->cols;
+    float *y = (float *)(void *)f->scratch, *stats = y + rows_together(s->cols) * s->cols;
     const dfqi_kernels *k = f->p->k;
     if (s->op == DFQI_OP_LAYERNORM)
         k->layernorm(count, s->cols, s->attr.f[0], x, dfqi_rt_at(f, s->in[1], 1, 0),
@@ -45,8 +50,9 @@ void dfqi_rt_run_group_codes(const dfqi_rt_step *s, const dfqi_rt_frame *f, int6
     uint8_t *q = dfqi_rt_at(f, s->out[0], s->units, first);
     float *scale = dfqi_rt_at(f, s->out[1], s->units, first);
     int32_t *zero_point = dfqi_rt_at(f, s->out[2], s->units, first);
-    for (int64_t r = 0; r < rows; r += TOGETHER) {
-        const int64_t n = rows - r < TOGETHER ? rows - r : TOGETHER;
+    const int64_t together = rows_together(s->cols);
+    for (int64_t r = 0; r < rows; r += together) {
+        const int64_t n = rows - r < together ? rows - r : together;
         quantize(s, f, floats(s, f, x + r * s->cols, n), n, q + r * s->cols, scale + r * groups,
                  zero_point + r * groups);
     }

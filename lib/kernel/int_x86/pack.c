@@ -4,6 +4,7 @@
 #include "kernel/int_layout.h"
 #include "kernel/int_x86/grids.h"
 #include "kernel/int_x86/isa.h"
+#include "kernel/int_x86/row_grids.h"
 
 enum { CHUNK = 64 }; /* codes of a row that are turned at once: a register */
 
@@ -35,17 +36,32 @@ static void panel_sums(int64_t groups, const uint8_t *codes, int64_t n, int32_t 
     memcpy(sum, all, (size_t)n * sizeof *sum);
 }
 
+static void make_coders(int64_t n, int64_t cols, int bits, const float *x, int64_t ldx,
+                        row_coder coders[VF], float *scale)
+{
+    rows_ends e;
+    row_grids all;
+    rows_ends_of(n, cols, x, ldx, &e);
+    const int ordinary = row_grids_of(&e, bits, 1, &all);
+    for (int64_t j = 0; j < n; j++) {
+        if (ordinary) {
+            coders[j] = row_grids_coder(&all, j, bits, 1);
+            scale[j] = all.scale[j];
+            continue;
+        }
+        const dfqi_row_grid g = row_grid_of(row_ends_of(cols, x + j * ldx), bits, 1);
+        coders[j] = row_coder_of(&g);
+        scale[j] = g.scale;
+    }
+}
+
 /* Rows first .. first + n, n <= 16. */
 static void pack_panel(int64_t n, int64_t cols, int bits, const float *x, int64_t ldx,
                        uint8_t *codes, float *scale)
 {
     uint8_t rows[VF][CHUNK] __attribute__((aligned(64)));
     row_coder coders[VF];
-    for (int64_t j = 0; j < n; j++) {
-        const dfqi_row_grid g = row_grid_of(row_ends_of(cols, x + j * ldx), bits, 1);
-        coders[j] = row_coder_of(&g);
-        scale[j] = g.scale;
-    }
+    make_coders(n, cols, bits, x, ldx, coders, scale);
     memset(rows, 0, sizeof rows);
     for (int64_t c = 0; c < cols; c += CHUNK, codes += CHUNK / DFQI_INT_GROUP * DFQI_INT_BLOCK) {
         const int64_t count = least(cols - c, CHUNK);

@@ -2,27 +2,48 @@
  * to even. */
 #include "kernel/int_x86/grids.h"
 #include "kernel/int_x86/isa.h"
+#include "kernel/int_x86/row_grids.h"
 
-/* Rows whose extremes are found before the first one gets its codes: what waits for the extremes of
- * a row need not wait for those of the others. */
-enum { TOGETHER = 8 };
+/* Rows of which not all have ordinary grids. */
+static __attribute__((noinline)) void odd_rows(int64_t rows, int64_t cols, int bits, const float *x,
+                                               int64_t ldx, uint8_t *q, int64_t ldq, float *scale,
+                                               int32_t *zero_point)
+{
+    for (int64_t r = 0; r < rows; r++, x += ldx, q += ldq) {
+        const dfqi_row_grid g = row_grid_of(row_ends_of(cols, x), bits, 0);
+        const row_coder coder = row_coder_of(&g);
+        scale[r] = g.scale;
+        zero_point[r] = row_zero_point(&g);
+        row_codes(&coder, 0, cols, x, q);
+    }
+}
+
+/* Up to sixteen rows: extremes of all, grids of all, codes of all. What waits for the extremes of a
+ * row need not wait for those of the others. */
+static inline void some_rows(int64_t rows, int64_t cols, int bits, const float *x, int64_t ldx,
+                             uint8_t *q, int64_t ldq, float *scale, int32_t *zero_point)
+{
+    rows_ends e;
+    row_grids g;
+    rows_ends_of(rows, cols, x, ldx, &e);
+    if (!row_grids_of(&e, bits, 0, &g)) {
+        odd_rows(rows, cols, bits, x, ldx, q, ldq, scale, zero_point);
+        return;
+    }
+    memcpy(scale, g.scale, (size_t)rows * sizeof *scale);
+    memcpy(zero_point, g.zero_point, (size_t)rows * sizeof *zero_point);
+    for (int64_t r = 0; r < rows; r++) {
+        const row_coder coder = row_grids_coder(&g, r, bits, 0);
+        row_codes(&coder, 0, cols, x + r * ldx, q + r * ldq);
+    }
+}
 
 void INT_ISA(quantize_rows)(int64_t rows, int64_t cols, int bits, const float *x, int64_t ldx,
                             uint8_t *q, int64_t ldq, float *scale, int32_t *zero_point)
 {
-    dfqi_row_grid g[TOGETHER];
-    for (int64_t r = 0; r < rows; r += TOGETHER) {
-        const int64_t n = rows - r < TOGETHER ? rows - r : TOGETHER;
-        for (int64_t i = 0; i < n; i++) {
-            g[i] = row_grid_of(row_ends_of(cols, x + (r + i) * ldx), bits, 0);
-            scale[r + i] = g[i].scale;
-            zero_point[r + i] = row_zero_point(&g[i]);
-        }
-        for (int64_t i = 0; i < n; i++) {
-            const row_coder coder = row_coder_of(&g[i]);
-            row_codes(&coder, 0, cols, x + (r + i) * ldx, q + (r + i) * ldq);
-        }
-    }
+    for (int64_t r = 0; r < rows; r += VF)
+        some_rows(rows - r < VF ? rows - r : VF, cols, bits, x + r * ldx, ldx, q + r * ldq, ldq,
+                  scale + r, zero_point + r);
 }
 
 /* A grid for each column. */
