@@ -47,7 +47,7 @@ static void must(const bench *b, dfq_status status)
 static void open_network(bench *b, const char *path)
 {
     dfqi_arch a = {.name = "vit_tiny_patch16_224",
-                   .image = 224,
+                   .image = {224, 224},
                    .channels = 3,
                    .classes = 1000,
                    .of.vit.patch = 16,
@@ -138,7 +138,7 @@ static void build(bench *b, int step)
     b->n_wrt = 0;
     must(b, dfqi_graph_new(b->ctx, b->batch, &b->g));
     dfqi_graph *g = b->g;
-    dfqi_id x = dfqi_graph_input(g, "x", 1, 3, (int64_t[]){3, a->image, a->image});
+    dfqi_id x = dfqi_arch_input(a, g);
     dfqi_id labels = dfqi_graph_input(g, "labels", 1, 0, NULL);
     dfqi_id logits = dfqi_graph_input(g, "logits", 1, 1, &a->classes);
     build_network(b, step, x, &taps);
@@ -224,7 +224,7 @@ int main(int argc, char **argv)
     o.threads = argc > 2 ? atoi(argv[2]) : 0;
     if (dfq_context_create(&o, &b.ctx) != DFQ_OK) return 1;
     open_network(&b, argc > 3 ? argv[3] : NULL);
-    size_t pixels = (size_t)(3 * b.net.arch.image * b.net.arch.image);
+    size_t pixels = (size_t)dfqi_arch_pixels(&b.net.arch);
     b.x = dfqi_calloc(b.ctx, (size_t)b.batch * pixels, sizeof *b.x);
     b.labels = dfqi_calloc(b.ctx, (size_t)b.batch, sizeof *b.labels);
     b.logits = dfqi_calloc(b.ctx, (size_t)(b.batch * b.net.arch.classes), sizeof *b.logits);

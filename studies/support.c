@@ -50,8 +50,9 @@ dfq_status study_load(dfq_context *ctx, const char *path, const dfqi_supernet_sp
                       dfqi_super_data *out)
 {
     dfqi_dataset *d;
-    dfqi_preprocess how = {
-        .size = space->image, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}};
+    dfqi_preprocess how = {.size = dfqi_square(space->image),
+                           .mean = {0.485f, 0.456f, 0.406f},
+                           .std = {0.229f, 0.224f, 0.225f}};
     memset(out, 0, sizeof *out);
     dfq_status status = dfqi_dataset_open(ctx, path, (int32_t)space->classes, &d);
     if (status != DFQ_OK) return status;

@@ -166,7 +166,7 @@ int bench_runtime(struct session *s, const dfq_graph *net)
     dfq_status status = dfq_runtime_create(net, &o, &b.rt);
     if (status == DFQ_OK) status = dfq_runtime_get_info(b.rt, &b.info);
     if (status == DFQ_OK) {
-        const int64_t bytes = b.batch * b.info.image * b.info.image * b.info.channels;
+        const int64_t bytes = b.batch * b.info.image_height * b.info.image_width * b.info.channels;
         b.pixels = (int64_t)(size_t)bytes == bytes ? malloc((size_t)bytes) : NULL;
         for (int64_t i = 0; b.pixels && i < bytes; i++)
             b.pixels[i] = (uint8_t)(i * 2654435761u >> 13);

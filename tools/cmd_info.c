@@ -86,6 +86,8 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
     json_int(&j, "weight_bits", i->weight_bits);
     json_int(&j, "act_bits", i->act_bits);
     json_int(&j, "image", i->image);
+    json_int(&j, "image_height", i->image_height);
+    json_int(&j, "image_width", i->image_width);
     json_int(&j, "classes", i->classes);
     json_text(&j, "family", family_name(i->family));
     if (dfq_graph_get_structure(g)[0]) json_text(&j, "structure", dfq_graph_get_structure(g));
@@ -199,9 +201,10 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
     printf("network      %s, %s\n", dfq_graph_get_name(g), family_name(i->family));
     if (*dfq_graph_get_naming(g)) printf("names        those of %s\n", dfq_graph_get_naming(g));
     print_leftover(g);
-    printf("input        3 x %lld x %lld, mean %g %g %g, std %g %g %g\n", (long long)i->image,
-           (long long)i->image, (double)i->mean[0], (double)i->mean[1], (double)i->mean[2],
-           (double)i->std[0], (double)i->std[1], (double)i->std[2]);
+    printf("input        3 x %lld x %lld, mean %g %g %g, std %g %g %g\n",
+           (long long)i->image_height, (long long)i->image_width, (double)i->mean[0],
+           (double)i->mean[1], (double)i->mean[2], (double)i->std[0], (double)i->std[1],
+           (double)i->std[2]);
     if (*dfq_graph_get_structure(g)) printf("structure    %s\n", dfq_graph_get_structure(g));
     if (i->heads > 0)
         printf("blocks       %lld of width %lld, %lld heads, MLP %lld; patches of %lld\n",

@@ -68,7 +68,7 @@ static int find_best(const float *z, int64_t classes, struct best *b)
 static int run_some(struct run *r, int first, int n)
 {
     const char *const *files = r->s->o->pictures + first;
-    const size_t image = (size_t)(r->info.image * r->info.image * 3);
+    const size_t image = (size_t)(r->info.image_height * r->info.image_width * 3);
     dfq_runtime_input in;
     dfq_status status = DFQ_OK;
     for (int i = 0; i < n && status == DFQ_OK; i++)
@@ -170,7 +170,7 @@ int cmd_run(struct session *s)
     struct run r = {.s = s};
     int code = make_runtime(&r);
     if (!code) {
-        r.pixels = malloc((size_t)(BATCH * r.info.image * r.info.image * 3));
+        r.pixels = malloc((size_t)(BATCH * r.info.image_height * r.info.image_width * 3));
         r.logits = malloc((size_t)(BATCH * r.info.classes) * sizeof *r.logits);
         r.results = calloc((size_t)s->o->n_pictures, sizeof *r.results);
         code = r.pixels && r.logits && r.results ? run_all(&r)

@@ -179,7 +179,7 @@ int cmd_synth(struct session *s)
     int code = model_load(s, DFQ_DECIDES_LOGITS | DFQ_DECIDES_INPUTS, &net, &info);
     if (code) return code;
     struct options full = recipe_fill(s->o, net, &info);
-    double set = (double)full.images * 3 * (double)info.image * (double)info.image;
+    double set = (double)full.images * 3 * (double)info.image_height * (double)info.image_width;
     /* values, pictures, and values once more while they are made */
     code = job_open(s, &full, 9.2 * set, &job);
     if (!code) code = run(s, &full, net, &info, &job);

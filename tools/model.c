@@ -21,6 +21,12 @@ const char *model_source_name(int32_t source)
     return source >= 0 && source <= DFQ_SOURCE_ASSUMED ? names[source] : "unknown";
 }
 
+/* 0: of a square. */
+static int64_t width_of(const int64_t size[2])
+{
+    return size[1] == size[0] ? 0 : size[1];
+}
+
 static dfq_load_options said(const struct options *o)
 {
     dfq_load_options l;
@@ -29,10 +35,13 @@ static dfq_load_options said(const struct options *o)
     l.mean = option_given(o, OPT_MEAN) ? o->mean : NULL;
     l.std = option_given(o, OPT_STD) ? o->std : NULL;
     l.heads = o->heads;
-    l.image = o->image;
-    l.image_size = o->image_size;
+    l.image = o->image[0];
+    l.image_width = width_of(o->image);
+    l.image_size = o->image_size[0];
+    l.image_size_width = width_of(o->image_size);
     l.crop = option_given(o, OPT_CROP) ? o->crop : 0;
-    l.resize = o->resize == 0 ? -1 : o->resize < 0 ? 0 : (int32_t)o->resize;
+    l.resize = o->resize[0] == 0 ? -1 : o->resize[0] < 0 ? 0 : (int32_t)o->resize[0];
+    l.resize_width = width_of(o->resize);
     l.stem = o->stem + 1;
     l.interpolation = o->interpolation + 1;
     l.activation = o->activation + 1;
@@ -53,15 +62,17 @@ static void three(const struct options *o, enum option_id id, const float *v, ch
 char *model_describe(const struct options *o)
 {
     char mean[TEXT_THREE], std[TEXT_THREE], crop[TEXT_SHORT] = "none";
+    char image[TEXT_SHORT], size[TEXT_SHORT], resize[TEXT_SHORT];
     three(o, OPT_MEAN, o->mean, mean);
     three(o, OPT_STD, o->std, std);
     if (option_given(o, OPT_CROP)) snprintf(crop, sizeof crop, "%.17g", o->crop);
     return text_format(
-        "--arch %s\n--heads %lld\n--image %lld\n--image-size %lld\n--stem %s\n--mean %s\n--std %s\n"
-        "--resize %lld\n--crop %s\n--interpolation %s\n--activation %s\n--pooling %s\n",
-        o->arch ? o->arch : "none", (long long)o->heads, (long long)o->image,
-        (long long)o->image_size, o->stem < 0 ? "none" : option_stem_name(o->stem), mean, std,
-        (long long)o->resize, crop,
+        "--arch %s\n--heads %lld\n--image %s\n--image-size %s\n--stem %s\n--mean %s\n--std %s\n"
+        "--resize %s\n--crop %s\n--interpolation %s\n--activation %s\n--pooling %s\n",
+        o->arch ? o->arch : "none", (long long)o->heads, text_size(o->image[0], o->image[1], image),
+        text_size(o->image_size[0], o->image_size[1], size),
+        o->stem < 0 ? "none" : option_stem_name(o->stem), mean, std,
+        text_size(o->resize[0], o->resize[1], resize), crop,
         o->interpolation < 0 ? "none" : option_interpolation_name(o->interpolation),
         o->activation < 0 ? "none" : option_activation_name(o->activation),
         o->pooling < 0 ? "none" : option_pooling_name(o->pooling));

@@ -51,6 +51,31 @@ static int take_whole(const struct options *o, const char *name, const char *tex
     return 0;
 }
 
+/* "224", or height and width: "224x160". */
+static int take_size(const struct options *o, const char *name, const char *text, int64_t least,
+                     int64_t most, int64_t out[2])
+{
+    char *end;
+    long long v[2];
+    errno = 0;
+    v[0] = v[1] = strtoll(text, &end, 10);
+    int good = end != text;
+    if (good && *end == 'x') {
+        const char *width = end + 1;
+        v[1] = strtoll(width, &end, 10);
+        good = end != width;
+    }
+    for (int i = 0; i < 2; i++) good = good && v[i] >= least && v[i] <= most;
+    if (!good || *end || errno)
+        return option_wrong(o,
+                            "--%s is %s, must be a whole number from %lld to %lld, or two as "
+                            "height x width: 224x160",
+                            name, *text ? text : "empty", (long long)least, (long long)most);
+    out[0] = v[0];
+    out[1] = v[1];
+    return 0;
+}
+
 static int take_seed(const struct options *o, const char *text, uint64_t *out)
 {
     char *end;
@@ -254,10 +279,12 @@ static const struct whole_field {
               {OPT_STEPS, offsetof(struct options, steps), 1, 10 * MILLION},
               {OPT_DIAGNOSE, offsetof(struct options, diagnose), 1, 100 * 1000},
               {OPT_OPSET, offsetof(struct options, opset), 17, 25},
-              {OPT_HEADS, offsetof(struct options, heads), 1, 4096},
-              {OPT_IMAGE, offsetof(struct options, image), 1, 16384},
-              {OPT_IMAGE_SIZE, offsetof(struct options, image_size), 1, 4096},
-              {OPT_RESIZE, offsetof(struct options, resize), 0, 16384}};
+              {OPT_HEADS, offsetof(struct options, heads), 1, 4096}};
+
+static const struct whole_field sizes[] = {
+    {OPT_IMAGE, offsetof(struct options, image), 1, 16384},
+    {OPT_IMAGE_SIZE, offsetof(struct options, image_size), 1, 4096},
+    {OPT_RESIZE, offsetof(struct options, resize), 0, 16384}};
 
 static const struct number_field {
     enum option_id id;
@@ -296,6 +323,10 @@ static int take_listed(struct options *o, enum option_id id, const char *text)
         if (wholes[i].id == id)
             return take_whole(o, name, text, wholes[i].least, wholes[i].most,
                               (int64_t *)(void *)(base + wholes[i].at));
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (sizes[i].id == id)
+            return take_size(o, name, text, sizes[i].least, sizes[i].most,
+                             (int64_t *)(void *)(base + sizes[i].at));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (numbers[i].id == id)
             return take_number(o, name, text, numbers[i].least, numbers[i].most,

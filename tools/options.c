@@ -305,7 +305,8 @@ static void set_defaults(struct options *o)
     o->generator = g.kind;
     o->images = o->iters = o->steps = o->batch = o->method = -1;
     o->warmup_steps = o->train_steps = o->evaluator_steps = o->config = -1;
-    o->resize = o->stem = o->interpolation = o->activation = o->pooling = o->classes = -1;
+    o->resize[0] = o->resize[1] = -1;
+    o->stem = o->interpolation = o->activation = o->pooling = o->classes = -1;
     o->act_group = DFQ_ACT_GROUP_AUTO;
     o->lr = o->gamma = o->crossing_target = o->penalty = o->cost_weight = o->crop = (double)NAN;
     o->fps = o->energy = o->area = o->mean_bits = (double)NAN;

@@ -138,9 +138,9 @@ struct options {
     int32_t mode, kind, generator; /* DFQ_MODE_*, DFQ_SYNTHESIZER_*, DFQ_GENERATOR_* */
     int32_t method, loss;          /* METHOD_*, -1: by the network; LOSS_* */
     int64_t images, iters, steps, batch;
-    int64_t reconstruct;                                       /* steps of each unit; 0: none */
-    int64_t heads, image, image_size;                          /* of the network; 0: not said */
-    int64_t resize;                                            /* -1: not said */
+    int64_t reconstruct;                    /* steps of each unit; 0: none */
+    int64_t heads, image[2], image_size[2]; /* of the network; 0: not said. Sizes: height, width */
+    int64_t resize[2];                      /* -1: not said */
     int32_t stem, interpolation, activation, pooling, classes; /* from 0; -1: not said */
     double crop;                                               /* NaN: not said */
     float mean[3], std[3];                                     /* if given */

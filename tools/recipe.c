@@ -253,7 +253,7 @@ static void probe_close(struct probe *p)
 
 dfq_status recipe_noise(dfq_context *ctx, const dfq_graph_info *info, int64_t n, dfq_tensor **out)
 {
-    int64_t dims[4] = {n, 3, info->image, info->image};
+    int64_t dims[4] = {n, 3, info->image_height, info->image_width};
     uint32_t state = 1;
     dfq_status status = dfq_tensor_create(ctx, DFQ_DTYPE_F32, 4, dims, out);
     if (status != DFQ_OK) return status;
@@ -372,7 +372,7 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     if (!full->no_tune) plan->seconds[PLAN_TUNE] = cost.seconds * (double)full->steps;
     if (!full->no_tune && full->method == METHOD_MIMIQ) /* evaluations */
         plan->seconds[PLAN_TUNE] += 1.5 * forward * judged * ((double)full->steps / 50 + 1);
-    double pixels = 3 * (double)info->image * (double)info->image;
+    double pixels = 3 * (double)info->image_height * (double)info->image_width;
     double kept = 4 * (double)held * pixels, networks = 8 * (double)info->parameters;
     plan->bytes = larger(kept + (double)calibration.bytes, kept + networks + (double)cost.bytes);
     plan->bytes = larger(plan->bytes, kept + networks + (double)units.bytes);

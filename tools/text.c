@@ -14,6 +14,15 @@ char *text_threads(int n, char out[TEXT_SHORT])
     return out;
 }
 
+char *text_size(int64_t height, int64_t width, char out[TEXT_SHORT])
+{
+    if (height == width)
+        snprintf(out, TEXT_SHORT, "%lld", (long long)height);
+    else
+        snprintf(out, TEXT_SHORT, "%lldx%lld", (long long)height, (long long)width);
+    return out;
+}
+
 char *text_bytes(double bytes, char out[TEXT_SHORT])
 {
     static const char *const unit[] = {"B", "kB", "MB", "GB", "TB"};

@@ -11,6 +11,8 @@ enum { TEXT_SHORT = 32 };
 
 /* "23.1 MB" and "1:02:07", "4:05", "0.8 s"; "?" for NaN. Both return `out`. */
 char *text_bytes(double bytes, char out[TEXT_SHORT]);
+/* "224", or "224x160": height and width. */
+char *text_size(int64_t height, int64_t width, char out[TEXT_SHORT]);
 char *text_seconds(double seconds, char out[TEXT_SHORT]);
 
 /* "1 thread", "2 threads"; returns `out`. */

@@ -43,7 +43,7 @@ typedef struct dfq_graph_info {
     int32_t weight_bits;  /**< of weights: 2..8 if quantized, else 32 */
     int32_t act_bits;     /**< of activations: 2..8 if quantized, else 32 */
     int32_t quantizers;   /**< number of quantizers */
-    int64_t image;        /**< side of the square input, pixels */
+    int64_t image;        /**< side of the square input, pixels; of another one the longer side */
     int64_t channels;     /**< 3 */
     int64_t classes;      /**< logits; 0: there is no head, and outputs are `width` features */
     int64_t patch;        /**< side of a patch, pixels; vision transformers, else 0 */
@@ -69,12 +69,15 @@ typedef struct dfq_graph_info {
     int32_t first_last_bits; /**< of the weights of the first and the last layer, where
                                   dfq_graph_get_layer_config() says nothing else: 2..8 if quantized,
                                   else 32 */
-    int64_t file_bytes; /**< size of the file, buffer or reader that it was read from, of shards
-                             the sum without their index; 0: it was not read, but made */
-    int64_t stages;     /**< of a Swin transformer: 1..8; else 0 */
-    int64_t window;     /**< side of a window of its first stage, tokens; else 0 */
-    int32_t act_group;  /**< if quantized: channels that share a scale of a row, see
-                             dfq_quantize_options; 0: all */
+    int64_t file_bytes;   /**< size of the file, buffer or reader that it was read from, of shards
+                               the sum without their index; 0: it was not read, but made */
+    int64_t stages;       /**< of a Swin transformer: 1..8; else 0 */
+    int64_t window;       /**< side of a window of its first stage, tokens; else 0 */
+    int32_t act_group;    /**< if quantized: channels that share a scale of a row, see
+                               dfq_quantize_options; 0: all */
+    int32_t reserved;     /**< 0 */
+    int64_t image_height; /**< of the input, pixels */
+    int64_t image_width;  /**< of the input, pixels */
 } dfq_graph_info;
 
 /** Whose names the tensors of a network's file had: "timm", "torchvision", "transformers",
@@ -133,12 +136,14 @@ typedef struct dfq_load_options {
     const float *mean;  /**< three numbers of -10..10, for pixels of 0..1; NULL: not said */
     const float *std;   /**< three numbers of 1e-6..10, for pixels of 0..1; NULL: not said */
     int64_t heads;      /**< attention heads of a ViT or DeiT; 0: not said */
-    int64_t image;      /**< side of the square input, pixels; 0: not said */
+    int64_t image;      /**< side of the square input, pixels; with `image_width` its height; 0: not
+                                said */
     double crop;        /**< the crop's share of the resized shorter side, above 0 to 1, as timm's
                                 crop_pct: the shorter side becomes floor(image / crop); 0: not
                                 said */
-    int32_t resize;     /**< the shorter side before the crop, pixels; -1: no resizing; 0: not said.
-                                Not together with crop */
+    int32_t resize;     /**< the shorter side before the crop, pixels (of an input that is no
+                                square: what its shorter side is cut from, the longer one in
+                                proportion); -1: no resizing; 0: not said. Not together with crop */
     int32_t stem;       /**< DFQ_STEM_*, of a ResNet; 0: not said */
     int64_t image_size; /**< side that a float ViT's, DeiT's or Swin's input gets in place of its
                                 own, a multiple of the patch up to 4096: its position embeddings
@@ -153,6 +158,11 @@ typedef struct dfq_load_options {
      *  object as "id2label". They replace those of the metadata. Not used by dfq_runtime_load().
      *  NULL: not said */
     const char *class_names;
+    int64_t image_width;      /**< width of an input that is no square, and `image` its height, as
+                                   many patches as the positions of a ViT have; 0: it is a square */
+    int64_t image_size_width; /**< the same of `image_size`; 0: it is a square */
+    int64_t resize_width;     /**< width of what the picture covers before the crop, and `resize`
+                                   its height, pixels; 0: see resize */
 } dfq_load_options;
 
 /** Sources of a network's property. */
@@ -449,8 +459,9 @@ DFQ_CHECKED dfq_status dfq_graph_get_head_similarity(const dfq_graph *graph,
 typedef struct dfq_vit_options {
     uint32_t struct_size; /**< set by init */
     int32_t reserved;     /**< 0 */
-    int64_t image;        /**< side of the square input, 1..1024 pixels; default 32 */
-    int64_t patch;        /**< side of a patch, divides `image`; default 4 */
+    int64_t image;        /**< side of the square input, 1..1024 pixels; with `image_width` its
+                               height; default 32 */
+    int64_t patch;        /**< side of a patch, divides the image's; default 4 */
     int64_t width;        /**< channels of a token, 1..65536; default 128 */
     int64_t depth;        /**< blocks, 1..999; default 6 */
     int64_t heads;        /**< attention heads, divides `width`; default 4 */
@@ -459,8 +470,9 @@ typedef struct dfq_vit_options {
     float mean[3];        /**< (v / 255 - mean) / std normalises; -10..10, default 0.5 each */
     float std[3];         /**< 1e-6..10; default 0.5 each */
     uint64_t seed;        /**< of the first weights, any number; default 0 */
-    const char *name; /**< begins with "vit", up to 63 letters, digits, '_', '.', '-'; NULL: made
-                               of the numbers. Only read during the call */
+    const char *name;    /**< begins with "vit", up to 63 letters, digits, '_', '.', '-'; NULL: made
+                              of the numbers. Only read during the call */
+    int64_t image_width; /**< width of an input that is no square, 1..1024 pixels; 0: it is one */
 } dfq_vit_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_vit_options) of the caller. */

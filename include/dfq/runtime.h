@@ -66,7 +66,7 @@ typedef struct dfq_runtime_info {
     uint32_t struct_size;  /**< bytes the caller has room for; set before the call */
     int32_t quantized;     /**< 1: of a quantized network */
     int64_t batch;         /**< images of a run, at most */
-    int64_t image;         /**< side of the square input, pixels */
+    int64_t image;         /**< side of the square input, pixels; of another one the longer side */
     int64_t channels;      /**< 3 */
     int64_t classes;       /**< outputs: logits, or features of a network without a head */
     int64_t shared_bytes;  /**< weights and other constants, which clones share */
@@ -75,6 +75,8 @@ typedef struct dfq_runtime_info {
                                 attention that are computed */
     int64_t integer_macs;  /**< of them those on codes */
     const char *kernels;   /**< that multiply codes, for example "avx512vnni"; static text */
+    int64_t image_height;  /**< of the input, pixels */
+    int64_t image_width;   /**< of the input, pixels */
 } dfq_runtime_info;
 
 /** A result of the last run. Filled by dfq_runtime_get_output(). */
@@ -151,7 +153,7 @@ DFQ_CHECKED dfq_status dfq_runtime_run(dfq_runtime *runtime, const dfq_runtime_i
 
 /** Runs the network on a tensor of another library, which is borrowed and read where it lies:
  *  uint8 or float32 (normalised), in CPU memory, with any strides.
- *  @param images   [n,3,S,S], or [n,S,S,3] if channels_last
+ *  @param images   [n,3,height,width], or [n,height,width,3] if channels_last
  *  @param channels_last 0 or 1
  *  @return as dfq_runtime_run(); ::DFQ_E_UNSUPPORTED (another major version of DLPack, another
  *          device or element type). */
@@ -179,8 +181,8 @@ DFQ_CHECKED dfq_status dfq_runtime_evaluate(dfq_runtime *runtime, const dfq_data
 
 /** Reads a picture file (PNG, JPEG) as the network takes it: resized and cropped as its metadata
  *  say, ready for ::DFQ_PIXELS_U8_NHWC. The log warns of a picture whose middle alone counts.
- *  @param out_pixels [S][S][3], red, green, blue
- *  @param capacity   bytes that out_pixels has room for, at least S x S x 3
+ *  @param out_pixels [height][width][3], red, green, blue
+ *  @param capacity   bytes that out_pixels has room for, at least height x width x 3
  *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT, ::DFQ_E_UNSUPPORTED (no such picture), ::DFQ_E_SHAPE (too
  *          small a picture, too little room), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_runtime_read_picture(const dfq_runtime *runtime, const char *path,

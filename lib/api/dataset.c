@@ -113,7 +113,7 @@ dfq_status dfq_dataset_get_batch(const dfq_dataset *dataset, const dfq_graph *gr
     dfqi_preprocess p = dfqi_model_preprocess(graph);
     dfq_tensor *t;
     DFQI_TRY(dfqi_tensor_new(dataset->ctx, DFQI_F32, 4,
-                             (int64_t[]){n, a->channels, a->image, a->image}, &t));
+                             (int64_t[]){n, a->channels, a->image.height, a->image.width}, &t));
     dfq_status status = dfqi_dataset_batch(dataset->d, first, n, &p, dfqi_tensor_f32(t));
     if (status != DFQ_OK)
         dfqi_tensor_release(t);

@@ -138,7 +138,9 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
                            .weight_bits = graph->quantized ? graph->scheme.weight_bits : 32,
                            .act_bits = graph->quantized ? graph->scheme.act_bits : 32,
                            .quantizers = graph->scheme.n_sites,
-                           .image = a->image,
+                           .image = dfqi_longer(a->image),
+                           .image_height = a->image.height,
+                           .image_width = a->image.width,
                            .channels = a->channels,
                            .classes = dfqi_arch_is_backbone(a) ? 0 : a->classes,
                            .patch = a->of.vit.patch,
@@ -279,7 +281,7 @@ dfq_status dfq_graph_create(dfq_context *context, const dfq_vit_options *options
     if (context == NULL) return DFQ_E_INVALID;
     DFQI_NEED(context, out_graph);
     DFQI_TRY(dfqi_options_read(context, "dfq_vit_options", options, &o, sizeof o));
-    dfqi_arch arch = {.image = o.image,
+    dfqi_arch arch = {.image = {o.image, o.image_width ? o.image_width : o.image},
                       .classes = o.classes,
                       .of.vit.patch = o.patch,
                       .of.vit.width = o.width,

@@ -30,12 +30,12 @@ static dfq_status run(const dfqi_model *m, const dfq_tensor *images, void *user)
 static int64_t take_drawn(const dfq_graph *graph, int64_t n_images, dfq_quantize_options *o,
                           double *out_bytes)
 {
-    const int64_t side = graph->net.arch.image, drawn = o->drawn_images;
+    const int64_t drawn = o->drawn_images;
     *out_bytes = 0;
     o->drawn_images = 0;
     if (drawn <= 0 || !dfqi_has_row_scales(graph, o)) return n_images;
     int64_t n = drawn + (n_images < DFQI_GIVEN_IMAGES ? n_images : DFQI_GIVEN_IMAGES);
-    *out_bytes = (double)sizeof(float) * (double)n * 3 * (double)side * (double)side;
+    *out_bytes = (double)sizeof(float) * (double)n * (double)dfqi_arch_pixels(&graph->net.arch);
     return n;
 }
 

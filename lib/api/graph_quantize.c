@@ -189,7 +189,7 @@ static dfq_status draw_images(dfq_context *ctx, const dfqi_arch *a, const dfqi_i
                               int64_t n, int32_t drawn, uint64_t seed, dfq_tensor **out)
 {
     size_t floats = (size_t)(dfqi_leaves_scratch(a->image) * ctx->threads);
-    int64_t dims[4] = {n + drawn, 3, a->image, a->image};
+    int64_t dims[4] = {n + drawn, 3, a->image.height, a->image.width};
     dfq_tensor *all = NULL;
     float *scratch = dfqi_calloc(ctx, floats, sizeof *scratch);
     dfq_status status = DFQ_E_NOMEM;

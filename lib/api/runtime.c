@@ -75,7 +75,8 @@ void dfq_runtime_input_init(dfq_runtime_input *input, size_t size, const dfq_run
     dfq_runtime_input own = {.pixels = DFQ_PIXELS_U8_NHWC, .n = 1};
     if (runtime != NULL) {
         dfqi_runtime_info(runtime, &info);
-        own.height = own.width = info.image;
+        own.height = info.image_height;
+        own.width = info.image_width;
         own.channels = info.channels;
     }
     dfqi_options_init(input, size, &own, sizeof own);
@@ -88,12 +89,13 @@ static dfq_status check_sizes(const dfq_runtime *rt, int64_t n, int64_t channels
     dfq_context *ctx = dfqi_runtime_context(rt);
     dfq_runtime_info info;
     dfqi_runtime_info(rt, &info);
-    if (channels != info.channels || height != info.image || width != info.image)
+    if (channels != info.channels || height != info.image_height || width != info.image_width)
         return dfqi_fail(ctx, DFQ_E_SHAPE,
                          "run: images have %lld channels and %lld x %lld pixels, must have %lld "
                          "and %lld x %lld; resize them",
                          (long long)channels, (long long)height, (long long)width,
-                         (long long)info.channels, (long long)info.image, (long long)info.image);
+                         (long long)info.channels, (long long)info.image_height,
+                         (long long)info.image_width);
     if (logits && n > 0 && n <= info.batch && capacity < n * info.classes)
         return dfqi_fail(ctx, DFQ_E_SHAPE,
                          "run: out_logits has room for %lld floats, must have %lld for %lld images",
@@ -210,7 +212,7 @@ dfq_status dfq_runtime_read_picture(const dfq_runtime *runtime, const char *path
     DFQI_NEED(ctx, path);
     DFQI_NEED(ctx, out_pixels);
     dfqi_runtime_info(runtime, &info);
-    size_t need = (size_t)(info.image * info.image * 3);
+    size_t need = (size_t)(info.image_height * info.image_width * 3);
     if (capacity < need)
         return dfqi_fail(ctx, DFQ_E_SHAPE, "%s: out_pixels has room for %zu bytes, must have %zu",
                          path, capacity, need);

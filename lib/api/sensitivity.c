@@ -60,9 +60,10 @@ static dfq_status take_images(dfq_sensitivity *s, const dfq_sensitivity_options 
 {
     const dfqi_arch *a = &s->graph->net.arch;
     dfq_context *ctx = s->graph->ctx;
-    int64_t n = o->images, pixels = a->channels * a->image * a->image;
+    int64_t n = o->images, pixels = dfqi_arch_pixels(a);
     if (s->given && s->given->dims[0] < n) n = s->given->dims[0];
-    DFQI_TRY(dfqi_tensor_new(ctx, DFQI_F32, 4, (int64_t[]){n, a->channels, a->image, a->image},
+    DFQI_TRY(dfqi_tensor_new(ctx, DFQI_F32, 4,
+                             (int64_t[]){n, a->channels, a->image.height, a->image.width},
                              &s->images));
     if (s->given) {
         memcpy(dfqi_tensor_f32(s->images), dfqi_tensor_f32(s->given),

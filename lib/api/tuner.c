@@ -16,7 +16,7 @@ static dfqi_recipe_case case_of(const dfq_graph *graph, int64_t steps)
 {
     enum { CLASSES = 10, IMAGE = 32 };
     return (dfqi_recipe_case){.classes = graph ? graph->net.arch.classes : CLASSES,
-                              .image = graph ? graph->net.arch.image : IMAGE,
+                              .image = graph ? graph->net.arch.image : dfqi_square(IMAGE),
                               .steps = steps};
 }
 

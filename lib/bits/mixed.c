@@ -57,7 +57,6 @@ static dfq_status mix_scheme(const dfqi_mixed *m, const dfqi_pair *widths, dfqi_
 static dfq_status build(const dfqi_network *net, const dfqi_scheme *s, int64_t n,
                         dfqi_mixed_graph *out)
 {
-    const dfqi_arch *a = &net->arch;
     dfqi_taps taps = {0};
     dfqi_quant_pass pass = {0};
     dfq_status status = DFQ_E_NOMEM;
@@ -65,8 +64,7 @@ static dfq_status build(const dfqi_network *net, const dfqi_scheme *s, int64_t n
     out->ctx = net->ctx;
     if (!ids) return DFQ_E_NOMEM;
     DFQI_GOTO(dfqi_graph_new(net->ctx, n, &out->g), out);
-    out->image =
-        dfqi_graph_input(out->g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    out->image = dfqi_arch_input(&net->arch, out->g);
     dfqi_network_params(net, out->g, 1, ids);
     if (s->n_sites > 0) DFQI_GOTO(dfqi_quant_pass_begin(&pass, out->g, s, 1), out);
     if (s->n_sites == 0) out->g->rewrite = dfqi_rewrite_nothing; /* the same nodes */

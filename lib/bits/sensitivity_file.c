@@ -18,8 +18,7 @@ static void make_marks(const dfqi_sensitivity *s, const char *options, dfqi_mark
         {.key = "dfq.sensitivity.options", .what = "options"},
         {.key = "dfq.sensitivity.network", .what = "network"},
         {.key = "dfq.sensitivity.images", .what = "images"}};
-    const dfqi_arch *a = &s->mixed.base->arch;
-    size_t pixels = (size_t)(s->mixed.n * a->channels * a->image * a->image);
+    size_t pixels = (size_t)(s->mixed.n * dfqi_arch_pixels(&s->mixed.base->arch));
     memcpy(marks, names, sizeof names);
     snprintf(marks[1].text, sizeof marks[1].text, "%s", options);
     snprintf(marks[2].text, sizeof marks[2].text, "%016" PRIx64, dfqi_network_hash(s->mixed.base));

@@ -31,7 +31,7 @@ static im_draft_value *new_value(im *m, int32_t rank, const int64_t *dims)
 
 int32_t dfqi_im_draft_image(im *m)
 {
-    new_value(m, 3, (int64_t[]){m->channels, m->image, m->image});
+    new_value(m, 3, (int64_t[]){m->channels, m->image.height, m->image.width});
     return 0;
 }
 

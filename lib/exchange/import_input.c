@@ -23,15 +23,15 @@ static void check_image(im *m, const char *name, const Onnx__TypeProto *type)
                      "input \"%s\" has a batch of %lld; export with a batch of 1, or of any size "
                      "(dynamic_axes)",
                      show, (long long)dims[0]);
-    else if (!s || s->n_dim != 4 || dims[1] != 3 || dims[2] < 1 || dims[2] > 4096 ||
-             dims[2] != dims[3])
+    else if (!s || s->n_dim != 4 || dims[1] != 3 || dims[2] < 1 || dims[2] > 4096 || dims[3] < 1 ||
+             dims[3] > 4096)
         dfqi_im_fail(
             m, DFQ_E_UNSUPPORTED,
-            "input \"%s\" must be images [N,3,S,S] with a side S of 1 to 4096 that is fixed; it "
-            "is [%lld,%lld,%lld,%lld], 0 for what is not fixed; export at a fixed size",
+            "input \"%s\" must be images [N,3,Y,X] with Y and X of 1 to 4096 that are fixed; it is "
+            "[%lld,%lld,%lld,%lld], 0 for what is not fixed; export at a fixed size",
             show, (long long)dims[0], (long long)dims[1], (long long)dims[2], (long long)dims[3]);
     m->channels = dims[1];
-    m->image = dims[2];
+    m->image = (dfqi_size){dims[2], dims[3]};
 }
 
 void dfqi_im_input(im *m)
@@ -45,8 +45,8 @@ void dfqi_im_input(im *m)
         check_image(m, in->name, in->type);
         if (m->status != DFQ_OK) return;
         im_view x = dfqi_im_view_new(m, dfqi_im_draft_image(m), 4,
-                                     (int64_t[]){1, m->channels, m->image, m->image}, 3,
-                                     (int32_t[]){1, 2, 3});
+                                     (int64_t[]){1, m->channels, m->image.height, m->image.width},
+                                     3, (int32_t[]){1, 2, 3});
         m->values[v].state = IM_DATA;
         m->values[v].v = x;
     }

@@ -111,10 +111,10 @@ typedef struct im {
     int32_t cap_table;
     int64_t work;                /* elements of constants that were folded */
     const Onnx__NodeProto *node; /* the one that is read */
-    int32_t *in, n_in;           /* its operands, -1: absent */
-    int32_t *outs;               /* and its outputs */
+    int32_t *in, n_in, *outs;    /* its operands, -1: absent; its outputs */
     im_draft draft;
-    int64_t image, channels;
+    dfqi_size image;
+    int64_t channels;
     uint64_t bytes;     /* of the file */
     int32_t attentions; /* products without a name of their own get numbers */
     bool has_softmax;   /* then patches of the image may be tokens */

@@ -206,6 +206,11 @@ typedef struct batch {
     worker *workers;
 } batch;
 
+bool dfqi_crops(const dfqi_preprocess *p, const dfqi_image *im)
+{
+    return p->resize.height == 0 && (im->width > p->size.width || im->height > p->size.height);
+}
+
 static dfq_status load(const batch *b, dfq_context *ctx, int64_t i)
 {
     const dfqi_preprocess *p = b->p;
@@ -215,7 +220,7 @@ static dfq_status load(const batch *b, dfq_context *ctx, int64_t i)
         size_t size = dfqi_dataset_image_bytes(b->d->source);
         const unsigned char *raw = b->raw + (size_t)i * size;
         if (b->d->source->pixels == DFQ_PIXELS_F32_NCHW) {
-            memcpy(b->out + (size_t)i * 3 * (size_t)p->size * (size_t)p->size, raw, size);
+            memcpy(b->out + (size_t)i * 3 * (size_t)dfqi_area(p->size), raw, size);
             return DFQ_OK;
         }
         DFQI_TRY(dfqi_dataset_raw_picture(b->d, ctx, raw, &im));
@@ -223,8 +228,7 @@ static dfq_status load(const batch *b, dfq_context *ctx, int64_t i)
         DFQI_TRY(read_image(b->d, ctx, b->first + i, &im));
     }
     /* each row is of one thread */
-    if (p->resize == 0 && (im.width > p->size || im.height > p->size))
-        b->d->rows[b->first + i].cropped = 1;
+    if (dfqi_crops(p, &im)) b->d->rows[b->first + i].cropped = 1;
     if (im.orientation > 1) b->d->rows[b->first + i].turned = 1;
     dfq_status status = dfqi_image_fit(&im, p->resize, p->size, p->filter, &fitted);
     dfqi_image_fini(&im);
@@ -233,7 +237,7 @@ static dfq_status load(const batch *b, dfq_context *ctx, int64_t i)
         return dfqi_fail(ctx, status, "%s/%s: %.800s", b->d->path, b->d->rows[b->first + i].name,
                          cause);
     }
-    size_t plane = (size_t)p->size * (size_t)p->size;
+    size_t plane = (size_t)dfqi_area(p->size);
     dfqi_image_normalise(&fitted, p->mean, p->std, b->out + (size_t)i * 3 * plane);
     dfqi_image_fini(&fitted);
     return DFQ_OK;
@@ -284,7 +288,7 @@ static dfq_status load_asked(batch *b, int64_t n, void *room)
         dfqi_parallel_for(d->ctx, count, load_body, b);
         DFQI_TRY(tell(b, d->ctx->threads));
         b->first += count;
-        b->out += (size_t)count * 3 * (size_t)b->p->size * (size_t)b->p->size;
+        b->out += (size_t)count * 3 * (size_t)dfqi_area(b->p->size);
     }
     return DFQ_OK;
 }
@@ -293,10 +297,9 @@ dfq_status dfqi_dataset_batch(const dfqi_dataset *d, int64_t first, int64_t n,
                               const dfqi_preprocess *p, float *out)
 {
     DFQI_TRY(check_range(d, first, n));
-    if (p->size < 1 || p->resize < 0)
-        return dfqi_fail(d->ctx, DFQ_E_INVALID,
-                         "input is %d after a resize to %d, both must be 1 or more", (int)p->size,
-                         (int)p->resize);
+    if (dfqi_shorter(p->size) < 1)
+        return dfqi_fail(d->ctx, DFQ_E_INVALID, "input is %lld x %lld, both must be 1 or more",
+                         (long long)p->size.height, (long long)p->size.width);
     if (d->source) DFQI_TRY(dfqi_dataset_check_floats(d, p));
     dfq_status status = DFQ_E_NOMEM;
     int32_t threads = d->ctx->threads;

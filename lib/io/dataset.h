@@ -43,13 +43,15 @@ DFQI_CHECKED dfq_status dfqi_dataset_image(const dfqi_dataset *d, int64_t i, dfq
 
 /* How pictures become network inputs. */
 typedef struct dfqi_preprocess {
-    int32_t size;   /* side of the square input */
-    int32_t resize; /* shorter side before the centre crop; 0: no resampling */
+    dfqi_size size;   /* extents of the input */
+    dfqi_size resize; /* what the picture covers before the centre crop; 0 x 0: no resampling */
     dfqi_filter filter;
     float mean[3], std[3];
 } dfqi_preprocess;
+/* Does only the middle of a picture count, which is not resized? */
+bool dfqi_crops(const dfqi_preprocess *p, const dfqi_image *im);
 
-/* Images first..first+n-1, decoded in parallel, as out[n][3][size][size]. The first failure by
+/* Images first..first+n-1, decoded in parallel, as out[n][3][height][width]. The first failure by
  * index is reported, naming the file. */
 DFQI_CHECKED dfq_status dfqi_dataset_batch(const dfqi_dataset *d, int64_t first, int64_t n,
                                            const dfqi_preprocess *p, float *out);

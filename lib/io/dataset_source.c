@@ -180,10 +180,13 @@ dfq_status dfqi_dataset_raw_picture(const dfqi_dataset *d, dfq_context *ctx, con
 dfq_status dfqi_dataset_check_floats(const dfqi_dataset *d, const dfqi_preprocess *p)
 {
     const dfq_dataset_source *s = d->source;
-    if (s->pixels != DFQ_PIXELS_F32_NCHW || (s->height == p->size && s->width == p->size))
+    if (s->pixels != DFQ_PIXELS_F32_NCHW ||
+        (s->height == p->size.height && s->width == p->size.width))
         return DFQ_OK;
-    return dfqi_fail(d->ctx, DFQ_E_SHAPE,
-                     "%s: images of floats are %d x %d, must be %d x %d, the network's input; or "
-                     "give bytes, which are resized",
-                     d->path, (int)s->height, (int)s->width, (int)p->size, (int)p->size);
+    return dfqi_fail(
+        d->ctx, DFQ_E_SHAPE,
+        "%s: images of floats are %d x %d, must be %lld x %lld, the network's input; or "
+        "give bytes, which are resized",
+        d->path, (int)s->height, (int)s->width, (long long)p->size.height,
+        (long long)p->size.width);
 }

@@ -71,46 +71,62 @@ dfq_status dfqi_image_read(dfq_context *ctx, const char *path, dfqi_image *out)
 }
 
 /* The middle `size` of n pixels. The offset is Python's round((n - size) / 2): half to even. */
-static dfqi_span middle(int64_t n, int32_t size)
+static dfqi_span middle(int64_t n, int64_t size)
 {
-    return (dfqi_span){(int32_t)n, (int32_t)rint((double)(n - size) / 2.0), size};
+    return (dfqi_span){(int32_t)n, (int32_t)rint((double)(n - size) / 2.0), (int32_t)size};
 }
 
-static dfq_status centre_crop(const dfqi_image *in, int32_t size, dfqi_image *out)
+static dfq_status centre_crop(const dfqi_image *in, dfqi_size size, dfqi_image *out)
 {
     dfqi_image im;
-    DFQI_TRY(dfqi_image_new(in->ctx, size, size, &im));
-    size_t left = (size_t)middle(in->width, size).first;
-    size_t top = (size_t)middle(in->height, size).first;
-    size_t row = (size_t)size * 3, in_row = (size_t)in->width * 3;
-    for (size_t y = 0; y < (size_t)size; y++)
+    DFQI_TRY(dfqi_image_new(in->ctx, (int32_t)size.width, (int32_t)size.height, &im));
+    size_t left = (size_t)middle(in->width, size.width).first;
+    size_t top = (size_t)middle(in->height, size.height).first;
+    size_t row = (size_t)size.width * 3, in_row = (size_t)in->width * 3;
+    for (size_t y = 0; y < (size_t)size.height; y++)
         memcpy(im.rgb + y * row, in->rgb + (top + y) * in_row + left * 3, row);
     *out = im;
     return DFQ_OK;
 }
 
-dfq_status dfqi_image_fit(const dfqi_image *in, int32_t resize, int32_t size, dfqi_filter filter,
-                          dfqi_image *out)
+/* The size of a picture that covers `to`. Of a square the shorter side becomes it, and the longer
+ * one Python's int(to * long / short), which whole-number division gives as well. */
+static dfqi_size cover(dfqi_size from, dfqi_size to)
+{
+    if (dfqi_is_square(to)) {
+        int64_t least = dfqi_shorter(from);
+        return (dfqi_size){to.height * from.height / least, to.width * from.width / least};
+    }
+    double down = (double)from.height / (double)to.height;
+    double across = (double)from.width / (double)to.width, ratio = down < across ? down : across;
+    return (dfqi_size){(int64_t)rint((double)from.height / ratio),
+                       (int64_t)rint((double)from.width / ratio)};
+}
+
+dfq_status dfqi_image_fit(const dfqi_image *in, dfqi_size resize, dfqi_size size,
+                          dfqi_filter filter, dfqi_image *out)
 {
     enum { RESIZE_MAX = DFQI_IMAGE_SIDE_MAX }; /* times a side it stays below 2^31 */
-    if (size < 1 || resize < 0 || resize > RESIZE_MAX)
+    const bool kept = resize.height == 0 && resize.width == 0;
+    if (dfqi_shorter(size) < 1 || (!kept && dfqi_shorter(resize) < 1) ||
+        dfqi_longer(resize) > RESIZE_MAX)
         return dfqi_fail(in->ctx, DFQ_E_INVALID,
-                         "crop is %d after a resize to %d, must be 1 or more, and both at most %d",
-                         (int)size, (int)resize, RESIZE_MAX);
-    int64_t w = in->width, h = in->height;
-    bool scaled = resize != 0 && (w < h ? w : h) != resize;
-    /* Python's int(resize * long / short): whole-number division gives the same. */
-    int64_t new_w = !scaled ? w : w <= h ? resize : resize * w / h;
-    int64_t new_h = !scaled ? h : w <= h ? resize * h / w : resize;
-    if (new_w < size || new_h < size)
-        return dfqi_fail(
-            in->ctx, DFQ_E_SHAPE,
-            "the picture is %lld x %lld pixels, must be at least the crop of %d x %d; resize it",
-            (long long)new_w, (long long)new_h, (int)size, (int)size);
-    if (!scaled) return centre_crop(in, size, out);
+                         "crop is %lld x %lld after a resize to %lld x %lld, must be 1 or more, "
+                         "and all at most %d",
+                         (long long)size.height, (long long)size.width, (long long)resize.height,
+                         (long long)resize.width, RESIZE_MAX);
+    const dfqi_size own = {in->height, in->width}, to = kept ? own : cover(own, resize);
+    if (to.height < size.height || to.width < size.width)
+        return dfqi_fail(in->ctx, DFQ_E_SHAPE,
+                         "the picture is %lld x %lld pixels, must be at least the crop of %lld x "
+                         "%lld; resize it",
+                         (long long)to.width, (long long)to.height, (long long)size.width,
+                         (long long)size.height);
+    if (dfqi_same_size(own, to)) return centre_crop(in, size, out);
     /* An elongated image gets very long when resized, so only the pixels inside the crop are
      * computed. */
-    return dfqi_image_resize_part(in, middle(new_w, size), middle(new_h, size), filter, out);
+    return dfqi_image_resize_part(in, middle(to.width, size.width), middle(to.height, size.height),
+                                  filter, out);
 }
 
 void dfqi_image_table(float mean, float std, float table[256])

@@ -4,6 +4,7 @@
 #define DFQI_IO_IMAGE_H
 
 #include "base/context.h"
+#include "base/size.h"
 
 typedef struct dfqi_image {
     dfq_context *ctx;
@@ -34,14 +35,17 @@ double dfqi_png_work_bytes(double width, double height);
  * fixed-point coefficients, rounded to 8 bits after each pass. */
 DFQI_CHECKED dfq_status dfqi_image_resize(const dfqi_image *in, int32_t width, int32_t height,
                                           dfqi_filter filter, dfqi_image *out);
-/* The same filters on floats: in [side,side,channels] -> out [to,to,channels]. */
-DFQI_CHECKED dfq_status dfqi_grid_resize(dfq_context *ctx, const float *in, int32_t side,
-                                         size_t channels, int32_t to, dfqi_filter filter,
+/* The same filters on floats: in [from.height,from.width,channels] -> out
+ * [to.height,to.width,channels]. */
+DFQI_CHECKED dfq_status dfqi_grid_resize(dfq_context *ctx, const float *in, dfqi_size from,
+                                         size_t channels, dfqi_size to, dfqi_filter filter,
                                          float *out);
-/* The evaluation transform: shorter side to `resize` (0: none, at most 16384), centre crop to
- * `size`; pictures smaller than the crop are refused. Nothing outside the crop is computed: any
- * shape of a picture will do. */
-DFQI_CHECKED dfq_status dfqi_image_fit(const dfqi_image *in, int32_t resize, int32_t size,
+/* The evaluation transform: the picture, at its aspect ratio, to the least size that covers
+ * `resize` (0 x 0: as it is; at most 16384 each), then a centre crop to `size`; pictures smaller
+ * than the crop are refused. For a square `resize` that is torchvision's Resize of the shorter
+ * side, whose longer side is rounded down; for another timm's ResizeKeepRatio, which rounds both
+ * half to even. Nothing outside the crop is computed: any shape of a picture will do. */
+DFQI_CHECKED dfq_status dfqi_image_fit(const dfqi_image *in, dfqi_size resize, dfqi_size size,
                                        dfqi_filter filter, dfqi_image *out);
 /* The normalised values of all bytes: (v / 255 - mean) / std. */
 void dfqi_image_table(float mean, float std, float table[256]);

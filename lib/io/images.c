@@ -95,8 +95,7 @@ dfq_status dfqi_images_open_raw(dfq_context *ctx, const char *path, uint64_t beg
 dfq_status dfqi_images_decode(dfqi_dataset *d, const dfqi_preprocess *p, int64_t n,
                               dfqi_images *out)
 {
-    int64_t side = p->size;
-    dfqi_images images = {.n = n, .pixels = 3 * side * side};
+    dfqi_images images = {.n = n, .pixels = 3 * dfqi_area(p->size)};
     DFQI_TRY(make_file(dfqi_dataset_context(d), &images));
     images.file->data = dfqi_dataset_retain(d);
     images.file->preprocess = *p;

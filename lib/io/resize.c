@@ -214,18 +214,25 @@ static void pass_floats(const taps *t, size_t outer, size_t n_in, size_t n_out, 
         }
 }
 
-dfq_status dfqi_grid_resize(dfq_context *ctx, const float *in, int32_t side, size_t channels,
-                            int32_t to, dfqi_filter filter, float *out)
+static dfq_status taps_of(dfq_context *ctx, int64_t from, int64_t to, dfqi_filter filter, taps *out)
 {
-    taps t;
-    size_t a = (size_t)side, b = (size_t)to;
-    DFQI_TRY(taps_new(ctx, side, (dfqi_span){to, 0, to}, filter, &t));
-    float *wide = dfqi_calloc(ctx, a * b, channels * sizeof *wide);
+    return taps_new(ctx, (int32_t)from, (dfqi_span){(int32_t)to, 0, (int32_t)to}, filter, out);
+}
+
+dfq_status dfqi_grid_resize(dfq_context *ctx, const float *in, dfqi_size from, size_t channels,
+                            dfqi_size to, dfqi_filter filter, float *out)
+{
+    taps across, down;
+    size_t height = (size_t)from.height, width = (size_t)to.width, row = width * channels;
+    DFQI_TRY(taps_of(ctx, from.width, to.width, filter, &across));
+    dfq_status status = taps_of(ctx, from.height, to.height, filter, &down);
+    float *wide = status == DFQ_OK ? dfqi_calloc(ctx, height, row * sizeof *wide) : NULL;
     if (wide) {
-        pass_floats(&t, a, a, b, channels, in, wide);
-        pass_floats(&t, 1, a, b, b * channels, wide, out);
+        pass_floats(&across, height, (size_t)from.width, width, channels, in, wide);
+        pass_floats(&down, 1, height, (size_t)to.height, row, wide, out);
     }
     dfqi_free(ctx, wide);
-    taps_fini(&t);
+    taps_fini(&across);
+    if (status == DFQ_OK) taps_fini(&down);
     return wide ? DFQ_OK : DFQ_E_NOMEM;
 }

@@ -99,10 +99,10 @@ static void list_vertex(dfqi_weights *l, int cell, int first, int last, int cros
 void dfqi_arc_list(dfqi_weights *l)
 {
     char name[DFQI_WEIGHT_NAME];
-    int64_t side = l->a->image / 8;
-    for (int cell = 0; cell < CELLS; cell++, side *= 2) {
+    int64_t pixels = dfqi_area(dfqi_size_over(l->a->image, 8));
+    for (int cell = 0; cell < CELLS; cell++, pixels *= 4) {
         snprintf(name, sizeof name, "fc%d", cell);
-        dfqi_list_linear(l, name, WIDTH * side * side, dfqi_generator_noise(l->a, cell));
+        dfqi_list_linear(l, name, WIDTH * pixels, dfqi_generator_noise(l->a, cell));
         for (int i = 0; i < 2; i++) list_edge(l, cell, "up", i, 1);
         list_vertex(l, cell, 0, 1, 0);
         list_vertex(l, cell, 2, 4, 3);
@@ -172,22 +172,24 @@ static dfqi_id make_cell(dfqi_maker *m, int cell, dfqi_id x, vertex v[3])
 }
 
 /* A third of the noise, as feature maps. */
-static dfqi_id make_noise(dfqi_maker *m, int cell, int64_t side)
+static dfqi_id make_noise(dfqi_maker *m, int cell, dfqi_size map)
 {
     char name[DFQI_WEIGHT_NAME];
     snprintf(name, sizeof name, "fc%d", cell);
     dfqi_id x = dfqi_make_linear(m, name, m->in->noise[cell]);
-    return dfqi_channels_last(m->g, dfqi_reshape(m->g, x, 3, (int64_t[]){WIDTH, side, side}));
+    return dfqi_channels_last(m->g,
+                              dfqi_reshape(m->g, x, 3, (int64_t[]){WIDTH, map.height, map.width}));
 }
 
 dfqi_id dfqi_arc_make(dfqi_maker *m)
 {
-    int64_t side = m->a->image / 8;
+    dfqi_size map = dfqi_size_over(m->a->image, 8);
     vertex v[3] = {{DFQI_NONE, DFQI_NONE}, {DFQI_NONE, DFQI_NONE}, {DFQI_NONE, DFQI_NONE}};
     dfqi_id x = DFQI_NONE;
-    for (int cell = 0; cell < CELLS; cell++, side *= 2) {
-        dfqi_id noise = make_noise(m, cell, side);
+    for (int cell = 0; cell < CELLS; cell++) {
+        dfqi_id noise = make_noise(m, cell, map);
         x = make_cell(m, cell, cell == 0 ? noise : dfqi_add(m->g, x, noise), v);
+        map = (dfqi_size){2 * map.height, 2 * map.width};
     }
     x = dfqi_make_norm(m, x, dfqi_batch_stats(m->g, x), DFQI_GENERATOR_WIDE_EPS);
     x = dfqi_leaky_relu(m->g, x, DFQI_GENERATOR_SLOPE);

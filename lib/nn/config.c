@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "io/folder.h"
 #include "io/json.h"
+#include "nn/family.h"
 
 enum { VALUE_MAX = 128 };
 
@@ -154,11 +155,22 @@ static dfq_status take_timm_names(dfqi_safetensors *st, dfqi_jnode root)
 
 /* -- the files --------------------------------------------------------------------------------- */
 
+static dfq_status get_side(dfqi_jnode at, const char *key, int64_t *out)
+{
+    return dfqi_json_get_int(at, key, 1, INT32_MAX, out);
+}
+
+static dfq_status add_size(dfqi_safetensors *st, const char *key, dfqi_size size)
+{
+    char text[DFQI_SIZE_TEXT];
+    return add(st, key, dfqi_size_text(size, text));
+}
+
 /* timm's "pretrained_cfg" */
 static dfq_status read_timm(dfqi_safetensors *st, dfqi_jnode root)
 {
     dfqi_jnode c = root, size;
-    int64_t image;
+    dfqi_size image;
     DFQI_TRY(take_text(st, root, "architecture", "architecture"));
     DFQI_TRY(take_text(st, root, "global_pool", "pooling"));
     DFQI_TRY(take_timm_names(st, root));
@@ -171,8 +183,9 @@ static dfq_status read_timm(dfqi_safetensors *st, dfqi_jnode root)
     if (!dfqi_json_has(c, "input_size")) return DFQ_OK;
     DFQI_TRY(dfqi_json_get_array(c, "input_size", &size));
     if (dfqi_json_count(size) < 3) return DFQ_OK;
-    DFQI_TRY(dfqi_json_get_int(dfqi_json_at(size, 2), NULL, 1, INT32_MAX, &image));
-    return add_int(st, "image", image);
+    DFQI_TRY(get_side(dfqi_json_at(size, 1), NULL, &image.height));
+    DFQI_TRY(get_side(dfqi_json_at(size, 2), NULL, &image.width));
+    return add_size(st, "image", image);
 }
 
 static dfq_status flag(dfqi_jnode at, const char *key, bool *out)
@@ -180,25 +193,21 @@ static dfq_status flag(dfqi_jnode at, const char *key, bool *out)
     return dfqi_json_has(at, key) ? dfqi_json_get_bool(at, key, out) : DFQ_OK;
 }
 
-/* A number, or two that are the same. */
+/* A number, or height and width. */
 static dfq_status take_image(dfqi_safetensors *st, dfqi_jnode root)
 {
     static const char key[] = "image_size";
     dfqi_jnode pair;
-    int64_t side[2];
+    dfqi_size image;
     if (!dfqi_json_has(root, key) || dfqi_json_get_array(root, key, &pair) != DFQ_OK)
         return take_int(st, root, key, "image");
     if (dfqi_json_count(pair) != 2)
         return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
                          "configuration: %s has %lld numbers, must be one or two", key,
                          (long long)dfqi_json_count(pair));
-    for (int i = 0; i < 2; i++)
-        DFQI_TRY(dfqi_json_get_int(dfqi_json_at(pair, i), NULL, 1, INT32_MAX, &side[i]));
-    if (side[0] != side[1])
-        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
-                         "configuration: %s is %lld x %lld, must be a square", key,
-                         (long long)side[0], (long long)side[1]);
-    return add_int(st, "image", side[0]);
+    DFQI_TRY(get_side(dfqi_json_at(pair, 0), NULL, &image.height));
+    DFQI_TRY(get_side(dfqi_json_at(pair, 1), NULL, &image.width));
+    return add_size(st, "image", image);
 }
 
 static dfq_status read_transformers(dfqi_safetensors *st, dfqi_jnode root)
@@ -215,13 +224,19 @@ static dfq_status read_transformers(dfqi_safetensors *st, dfqi_jnode root)
 }
 
 /* A number, or the sides, or the shorter side. */
-static dfq_status read_side(dfqi_jnode at, const char *key, int64_t *out)
+static dfq_status read_size(dfqi_jnode at, const char *key, dfqi_size *out)
 {
-    static const char *const sides[] = {"shortest_edge", "height"};
+    static const char shorter[] = "shortest_edge";
     dfqi_jnode size;
-    dfq_status status = dfqi_json_get_object(at, key, &size);
-    if (status != DFQ_OK) return dfqi_json_get_int(at, key, 1, INT32_MAX, out);
-    return dfqi_json_get_int(size, sides[!dfqi_json_has(size, sides[0])], 1, INT32_MAX, out);
+    const bool pair = dfqi_json_get_object(at, key, &size) == DFQ_OK;
+    if (pair && !dfqi_json_has(size, shorter)) {
+        DFQI_TRY(get_side(size, "height", &out->height));
+        if (dfqi_json_has(size, "width")) return get_side(size, "width", &out->width);
+    } else {
+        DFQI_TRY(get_side(pair ? size : at, pair ? shorter : key, &out->height));
+    }
+    out->width = out->height;
+    return DFQ_OK;
 }
 
 static dfq_status read_preprocessor(dfqi_safetensors *st, dfqi_jnode root)
@@ -229,7 +244,8 @@ static dfq_status read_preprocessor(dfqi_safetensors *st, dfqi_jnode root)
     static const char *const filters[] = {"nearest", "lanczos", "bilinear",
                                           "bicubic", "box",     "hamming"};
     bool resize = true, normalize = true;
-    int64_t side = 0, filter;
+    dfqi_size size = {0, 0};
+    int64_t filter;
     DFQI_TRY(flag(root, "do_resize", &resize));
     DFQI_TRY(flag(root, "do_normalize", &normalize));
     if (normalize) {
@@ -239,8 +255,8 @@ static dfq_status read_preprocessor(dfqi_safetensors *st, dfqi_jnode root)
         DFQI_TRY(add(st, "mean", "0,0,0"));
         DFQI_TRY(add(st, "std", "1,1,1"));
     }
-    if (resize && dfqi_json_has(root, "size")) DFQI_TRY(read_side(root, "size", &side));
-    if (!resize || side > 0) DFQI_TRY(add_int(st, "resize", side));
+    if (resize && dfqi_json_has(root, "size")) DFQI_TRY(read_size(root, "size", &size));
+    if (!resize || size.height > 0) DFQI_TRY(add_size(st, "resize", size));
     if (!dfqi_json_has(root, "resample")) return DFQ_OK;
     DFQI_TRY(dfqi_json_get_int(root, "resample", 0, 5, &filter)); /* Pillow's numbers */
     return add(st, "interpolation", filters[filter]);

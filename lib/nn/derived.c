@@ -25,11 +25,11 @@ void dfqi_arch_derive(const dfqi_supernet_space *space, const int32_t *path, dfq
     const dfqi_super_row *row = dfqi_super_row_of(space);
     *out = (dfqi_arch){.family = space->family == DFQI_SUPER_VIT ? DFQI_FAMILY_STAGES
                                                                  : DFQI_FAMILY_MBCONV,
-                       .image = space->image,
+                       .image = dfqi_square(space->image),
                        .channels = 3,
                        .classes = space->classes,
                        .eps = row->eps,
-                       .resize = (int32_t)space->image,
+                       .resize = dfqi_square(space->image),
                        .of.derived.space = *space};
     snprintf(out->name, sizeof out->name, "%s", space->name);
     memcpy(out->of.derived.path, path, (size_t)row->cells(space) * sizeof *path);

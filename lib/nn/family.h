@@ -56,9 +56,14 @@ typedef struct dfqi_family_row {
     bool (*convolutional)(const dfqi_arch *a);
     /* Standard deviation of random weights; 0: by their number of inputs (init.c). */
     float deviation;
+    /* The size of the input is told: DFQ_E_SHAPE where the tensors have another. NULL: they fit
+     * any, or, where `fixed_image`, just the one that `find` sets. */
+    DFQI_CHECKED dfq_status (*told_image)(dfq_context *ctx, const char *path, dfqi_size image,
+                                          dfqi_arch *a);
+    bool fixed_image;
     /* Another image size: what changes of the architecture beside it (NULL: nothing), and of the
      * tensors in `view`. `fit` NULL: the size cannot be changed so. */
-    void (*resize)(dfqi_arch *a, int64_t image);
+    void (*resize)(dfqi_arch *a, dfqi_size image);
     DFQI_CHECKED dfq_status (*fit)(dfqi_safetensors *view, const dfqi_arch *a);
     /* What a naming (nn/naming.h) tells of this family alone. NULL: namings tell it nothing. */
     void (*assume)(const dfqi_naming *naming, dfqi_arch *a);
@@ -162,8 +167,13 @@ DFQI_CHECKED dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char 
                                          const dfq_tensor **out);
 /* mean and std of ImageNet's training images, which most networks are trained with */
 void dfqi_imagenet_statistics(dfqi_arch *a);
-/* The side of the shorter side before the crop: floor(image / crop), as timm and torchvision
- * have it. */
-int32_t dfqi_resize_of(int64_t image, double crop);
+/* What a picture covers before the crop: floor(image / crop), as timm and torchvision have it. */
+dfqi_size dfqi_resize_of(dfqi_size image, double crop);
+/* Once image, resize and crop are known: resize is that of the crop. One without a width is that of
+ * the shorter side, and the other side is in proportion. */
+void dfqi_resize_settle(dfqi_arch *a);
+/* "224", or "224x160": height and width. Returns `text`. */
+enum { DFQI_SIZE_TEXT = 44 };
+const char *dfqi_size_text(dfqi_size s, char text[DFQI_SIZE_TEXT]);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef DFQI_NN_FAMILY_ARCH_H
 #define DFQI_NN_FAMILY_ARCH_H
 
+#include "base/size.h"
 #include "nn/supernet_space.h"
 
 /* What the heads read. Logits are the sum of two heads. */
@@ -39,7 +40,9 @@ typedef struct dfqi_vit_arch {
     int64_t registers; /* tokens between class token and patches: distillation, registers */
     dfqi_vit_pooling pooling;
     dfqi_vit_activation activation;
-    uint32_t parts; /* DFQI_VIT_*, or'ed */
+    uint32_t parts;  /* DFQI_VIT_*, or'ed */
+    dfqi_size grid;  /* while a file is read: of its positions; 0 x 0: not known yet */
+    int64_t patches; /* while a file is read: their number */
 } dfqi_vit_arch;
 
 enum { DFQI_SWIN_STAGES = 8, DFQI_SWIN_DEPTH = 256, DFQI_SWIN_WINDOW = 64 };

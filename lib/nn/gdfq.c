@@ -7,8 +7,8 @@ enum { WIDE = 128, NARROW = 64, COLOURS = 3 };
 
 void dfqi_list_stack(dfqi_weights *l, int64_t latent)
 {
-    int64_t side = l->a->image / 4;
-    dfqi_list_linear(l, "fc", WIDE * side * side, latent);
+    const int64_t pixels = dfqi_area(dfqi_size_over(l->a->image, 4));
+    dfqi_list_linear(l, "fc", WIDE * pixels, latent);
     dfqi_list_norm(l, "bn0", WIDE);
     dfqi_list_conv(l, "conv1", WIDE, WIDE, 3);
     dfqi_list_norm(l, "bn1", WIDE);
@@ -33,10 +33,10 @@ static dfqi_id larger(dfqi_maker *m, dfqi_id x)
 dfqi_id dfqi_make_stack(dfqi_maker *m, dfqi_id latent)
 {
     const float wide = DFQI_GENERATOR_WIDE_EPS, slope = DFQI_GENERATOR_SLOPE;
-    int64_t side = m->a->image / 4;
+    const dfqi_size map = dfqi_size_over(m->a->image, 4);
     dfqi_graph *g = m->g;
     dfqi_id x = dfqi_make_linear(m, "fc", latent);
-    x = dfqi_channels_last(g, dfqi_reshape(g, x, 3, (int64_t[]){WIDE, side, side}));
+    x = dfqi_channels_last(g, dfqi_reshape(g, x, 3, (int64_t[]){WIDE, map.height, map.width}));
     x = larger(m, norm(m, x, DFQI_GENERATOR_EPS));
     x = larger(m, dfqi_leaky_relu(g, norm(m, x, wide), slope));
     x = dfqi_leaky_relu(g, norm(m, x, wide), slope);

@@ -116,7 +116,8 @@ dfqi_id dfqi_make_image(dfqi_maker *m, dfqi_id x)
 static dfq_status check(dfq_context *ctx, const dfqi_generator_arch *a)
 {
     int64_t least = a->kind == DFQI_GENERATOR_ARC ? 8 : 4;
-    bool ok = a->image >= least && a->image <= IMAGE_MAX && a->image % least == 0;
+    bool ok = dfqi_shorter(a->image) >= least && dfqi_longer(a->image) <= IMAGE_MAX &&
+              a->image.height % least == 0 && a->image.width % least == 0;
     ok = ok && a->classes >= 1 && a->classes <= CLASSES_MAX && a->latent >= 1 &&
          a->latent <= LATENT_MAX && a->reduced >= 0 && a->reduced <= LATENT_MAX;
     if (a->kind == DFQI_GENERATOR_QIMERA) ok = ok && a->slots >= 1 && a->slots <= SLOTS_MAX;
@@ -126,9 +127,9 @@ static dfq_status check(dfq_context *ctx, const dfqi_generator_arch *a)
     if (ok) return DFQ_OK;
     return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
                      "generator: classes is %lld and latent is %lld, must be 1 or more; the "
-                     "image's side is %lld, must be a multiple of %lld up to %d",
-                     (long long)a->classes, (long long)a->latent, (long long)a->image,
-                     (long long)least, IMAGE_MAX);
+                     "image is %lld x %lld, each must be a multiple of %lld up to %d",
+                     (long long)a->classes, (long long)a->latent, (long long)a->image.height,
+                     (long long)a->image.width, (long long)least, IMAGE_MAX);
 }
 
 static dfq_status make_list(dfq_context *ctx, const dfqi_generator_arch *a, dfqi_weights *out)

@@ -33,7 +33,7 @@ typedef enum dfqi_arc_cells {
 
 typedef struct dfqi_generator_arch {
     dfqi_generator_kind kind;
-    int64_t image; /* side, a multiple of 4; of ARC 8 */
+    dfqi_size image; /* multiples of 4; of ARC 8 */
     int64_t classes;
     int64_t latent;       /* noise values of an image */
     int32_t conditional;  /* GDFQ and QIMERA: the form for large images */
@@ -77,7 +77,7 @@ int64_t dfqi_generator_noise(const dfqi_generator_arch *a, int32_t i);
 void dfqi_generator_inputs_add(const dfqi_generator *net, dfqi_graph *g,
                                dfqi_generator_inputs *out);
 void dfqi_generator_params(const dfqi_generator *net, dfqi_graph *g, dfqi_id *ids);
-/* [B,3,S,S]. */
+/* [B,3,height,width]. */
 dfqi_id dfqi_generator_forward(const dfqi_generator *net, dfqi_graph *g, const dfqi_id *params,
                                const dfqi_generator_inputs *in);
 

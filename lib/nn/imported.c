@@ -31,7 +31,7 @@ static void assume_transform(dfqi_arch *a)
 {
     enum { SMALL = 64 };
     dfqi_imagenet_statistics(a);
-    a->crop = a->image > SMALL ? 0.875 : 1.0;
+    a->crop = dfqi_longer(a->image) > SMALL ? 0.875 : 1.0;
     dfqi_prop_from(a, DFQ_SOURCE_ASSUMED);
     a->source[DFQI_PROP_IMAGE] = DFQ_SOURCE_METADATA;
 }
@@ -124,11 +124,10 @@ static int64_t blocks(const dfqi_arch *a)
 static void attention(const dfqi_arch *a, int64_t block, dfqi_attention *out)
 {
     const dfqi_vit_arch *v = &a->of.vit;
-    int64_t side = a->image / v->patch;
     (void)block;
     *out = (dfqi_attention){.heads = v->heads,
                             .windows = 1,
-                            .tokens = side * side + 1,
+                            .tokens = dfqi_area(dfqi_size_over(a->image, v->patch)) + 1,
                             .width = v->width / v->heads,
                             .drop = 1};
 }
@@ -160,6 +159,7 @@ static bool convolutional(const dfqi_arch *a)
 }
 
 const dfqi_family_row dfqi_family_imported = {.fits = dfqi_imported_fits,
+                                              .fixed_image = true,
                                               .patch = patch,
                                               .convolutional = convolutional,
                                               .find = find,

@@ -144,12 +144,6 @@ static dfq_status drop_name(const dfqi_safetensors *st, const char *path, const 
     return DFQ_OK;
 }
 
-int32_t dfqi_resize_of(int64_t image, double crop)
-{
-    double side = floor((double)image / crop);
-    return side < 16384 ? (int32_t)side : 16384;
-}
-
 /* Warnings for callers who read no properties. */
 static void log_assumed(dfq_context *ctx, const char *path, const dfqi_arch *a)
 {
@@ -161,6 +155,19 @@ static void log_assumed(dfq_context *ctx, const char *path, const dfqi_arch *a)
                                    dfqi_prop_name((dfqi_prop)p),
                                    dfqi_prop_text(a, (dfqi_prop)p, value));
     if (at) dfqi_log(ctx, DFQ_LOG_INFO, "%s: assumed %s", path, text);
+}
+
+static dfq_status check_resize(dfq_context *ctx, const char *path, const dfqi_arch *a)
+{
+    char told[DFQI_SIZE_TEXT], least[DFQI_SIZE_TEXT];
+    if (a->source[DFQI_PROP_RESIZE] != DFQ_SOURCE_OPTION || a->resize.height == 0 ||
+        (a->resize.height >= a->image.height && a->resize.width >= a->image.width))
+        return DFQ_OK;
+    dfqi_size_text(a->image, least);
+    return dfqi_fail(ctx, DFQ_E_INVALID,
+                     "%s: resize is %s, must be at least the input of %s; give --resize %s or "
+                     "more, or --resize 0 for none",
+                     path, dfqi_size_text(a->resize, told), least, least);
 }
 
 /* Fills *a, also on failure. */
@@ -179,13 +186,8 @@ static dfq_status find_arch(const dfqi_safetensors *st, const char *path, const 
     DFQI_TRY(dfqi_prop_read_meta(st, path, a));
     if (o) DFQI_TRY(dfqi_prop_read_options(st->ctx, path, o, a));
     if (row->check) DFQI_TRY(row->check(st->ctx, path, a));
-    if (a->crop > 0) a->resize = dfqi_resize_of(a->image, a->crop);
-    a->crop = 0;
-    if (a->source[DFQI_PROP_RESIZE] == DFQ_SOURCE_OPTION && a->resize > 0 && a->resize < a->image)
-        return dfqi_fail(st->ctx, DFQ_E_INVALID,
-                         "%s: resize is %d, must be at least the input of %lld; give --resize %lld "
-                         "or more, or --resize 0 for none",
-                         path, (int)a->resize, (long long)a->image, (long long)a->image);
+    dfqi_resize_settle(a);
+    DFQI_TRY(check_resize(st->ctx, path, a));
     a->source[DFQI_PROP_CROP] = a->source[DFQI_PROP_IMAGE];
     if (dfqi_prop_applies(a, DFQI_PROP_GRID))
         a->source[DFQI_PROP_GRID] = a->source[DFQI_PROP_IMAGE];

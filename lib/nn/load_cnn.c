@@ -59,7 +59,7 @@ dfq_status dfqi_cnn_find(const dfqi_safetensors *st, const char *path, int64_t i
                          "%s: tensor %s has %lld rows, the classes, must have 1 to %d", path, name,
                          (long long)a->classes, DFQI_EXTENT_MAX);
     a->eps = 1e-5f;
-    a->image = image;
+    a->image = dfqi_square(image);
     /* ImageNet's are brought to 256 before the crop to 224; small ones are taken whole */
     a->crop = a->of.cnn.small ? 1.0 : 0.875;
     if (a->of.cnn.small && a->of.cnn.keys == DFQI_KEYS_PYTORCHCV)

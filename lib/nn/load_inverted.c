@@ -215,7 +215,7 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     DFQI_TRY(find_ends(st, path, c));
     if (a->name[0] == '\0') name_it(a);
     DFQI_TRY(dfqi_cnn_find(st, path, 224, a));
-    a->image = dfqi_inverted_image(dfqi_inverted_size(a), &a->crop);
+    a->image = dfqi_square(dfqi_inverted_image(dfqi_inverted_size(a), &a->crop));
     a->filter = c->keys == DFQI_INVERTED_TORCHVISION ? DFQI_BILINEAR : DFQI_BICUBIC;
     if (c->form == DFQI_INVERTED_LITE && c->keys == DFQI_INVERTED_LUKEMELAS)
         for (int i = 0; i < 3; i++) { /* pixels less 127, divided by 128 */

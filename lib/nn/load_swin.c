@@ -105,7 +105,7 @@ static bool image_from_masks(const dfqi_safetensors *st, dfqi_arch *a)
     const dfq_tensor *t = dfqi_st_find(st, "layers.0.blocks.1.attn_mask");
     int64_t across = t && t->rank == 3 ? square_root(t->dims[0]) : -1;
     if (across < 1 || across > 4096 / (w->patch * w->window[0])) return false;
-    a->image = across * w->window[0] * w->patch;
+    a->image = dfqi_square(across * w->window[0] * w->patch);
     return true;
 }
 
@@ -114,7 +114,7 @@ static void assume_image(dfqi_arch *a)
 {
     const dfqi_swin_arch *w = &a->of.swin;
     int32_t last = w->stages - 1;
-    a->image = ((int64_t)w->window[last] << last) * w->patch;
+    a->image = dfqi_square(((int64_t)w->window[last] << last) * w->patch);
 }
 
 static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
@@ -142,11 +142,16 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
 static dfq_status check(dfq_context *ctx, const char *path, const dfqi_arch *a)
 {
     const dfqi_swin_arch *w = &a->of.swin;
-    if (a->image >= w->patch && a->image % w->patch == 0) return DFQ_OK;
+    const int64_t side = a->image.height;
+    if (!dfqi_is_square(a->image))
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "%s: image is %lld x %lld, must be a square for a Swin transformer", path,
+                         (long long)side, (long long)a->image.width);
+    if (side >= w->patch && side % w->patch == 0) return DFQ_OK;
     return dfqi_fail(ctx, DFQ_E_INVALID,
                      "%s: image is %lld, must be a multiple of the patch, %lld; give another size "
                      "by --image",
-                     path, (long long)a->image, (long long)w->patch);
+                     path, (long long)side, (long long)w->patch);
 }
 
 /* -- the row ----------------------------------------------------------------------------------- */

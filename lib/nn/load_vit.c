@@ -73,19 +73,22 @@ static dfq_status from_shapes(const dfqi_safetensors *st, const char *path, dfqi
     a->classes = headless ? a->of.vit.width : head->dims[0]; /* outputs */
     if (headless) a->of.vit.parts |= DFQI_VIT_NO_HEAD;
     from_parts(st, a);
-    int64_t prefix = dfqi_vit_prefix(a), side = square_root(pos->dims[1] - prefix);
+    const int64_t prefix = dfqi_vit_prefix(a), patches = pos->dims[1] - prefix;
     if (a->of.vit.width < 1 || a->of.vit.width > DFQI_EXTENT_MAX || a->of.vit.patch < 1 ||
         a->of.vit.patch > 1024 || a->of.vit.hidden < 1 || a->of.vit.hidden > DFQI_EXTENT_MAX ||
-        a->classes < 1 || a->classes > DFQI_EXTENT_MAX || a->channels != 3 || side < 1 ||
-        side > 1024)
+        a->classes < 1 || a->classes > DFQI_EXTENT_MAX || a->channels != 3 || patches < 1 ||
+        patches > 1024 * 1024)
         return dfqi_fail(
             st->ctx, DFQ_E_SHAPE,
             "%s: by its tensors width is %lld, patch %lld, channels %lld and positions %lld with "
-            "%lld tokens in front of the patches, which no vision transformer on square colour "
-            "images has",
+            "%lld tokens in front of the patches, which no vision transformer on colour images "
+            "has",
             path, (long long)a->of.vit.width, (long long)a->of.vit.patch, (long long)a->channels,
             (long long)pos->dims[1], (long long)prefix);
-    a->image = side * a->of.vit.patch;
+    const int64_t side = square_root(patches);
+    a->of.vit.patches = patches;
+    if (side > 0) a->of.vit.grid = dfqi_square(side);
+    a->image = dfqi_square(side > 0 ? side * a->of.vit.patch : 0);
     return DFQ_OK;
 }
 
@@ -96,9 +99,47 @@ static int64_t guess_heads(int64_t width)
     return width % HEAD == 0 && width <= SURE ? width / HEAD : 0;
 }
 
+/* Positions say how many patches an image has, and of a square its side: 4 x 9 are as many as
+ * 6 x 6. */
+static dfq_status told_image(dfq_context *ctx, const char *path, dfqi_size image, dfqi_arch *a)
+{
+    dfqi_vit_arch *v = &a->of.vit;
+    const dfqi_size grid = dfqi_size_over(image, v->patch);
+    char told[DFQI_SIZE_TEXT], own[DFQI_SIZE_TEXT];
+    if (image.height % v->patch == 0 && image.width % v->patch == 0 && grid.height <= v->patches &&
+        grid.width <= v->patches && dfqi_area(grid) == v->patches) {
+        v->grid = grid;
+        a->image = image;
+        if (a->source[DFQI_PROP_RESIZE] == DFQ_SOURCE_ASSUMED) dfqi_vit_transform(a);
+        return DFQ_OK;
+    }
+    if (a->image.height == 0)
+        return dfqi_fail(ctx, DFQ_E_SHAPE,
+                         "%s: image is %s, must have %lld patches of %lld pixels, as pos_embed has",
+                         path, dfqi_size_text(image, told), (long long)v->patches,
+                         (long long)v->patch);
+    return dfqi_fail(ctx, DFQ_E_SHAPE,
+                     "%s: image is %s, must be %s or have as many patches of %lld pixels, %lld, as "
+                     "pos_embed has; --image-size interpolates it to another size",
+                     path, dfqi_size_text(image, told), dfqi_size_text(a->image, own),
+                     (long long)v->patch, (long long)v->patches);
+}
+
+static dfq_status check_image(dfq_context *ctx, const char *path, const dfqi_arch *a)
+{
+    const long long prefix = dfqi_vit_prefix(a);
+    if (a->image.height > 0) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_SHAPE,
+                     "%s: by its tensors there are positions %lld with %lld tokens in front of the "
+                     "patches, which are no square; give height and width of the image by --image "
+                     "224x160, or by the metadata key \"image\"",
+                     path, (long long)a->of.vit.patches + prefix, prefix);
+}
+
 static dfq_status check(dfq_context *ctx, const char *path, const dfqi_arch *a)
 {
     bool named = strcmp(a->name, "vit") != 0;
+    DFQI_TRY(check_image(ctx, path, a));
     if (a->of.vit.heads == 0)
         return dfqi_fail(ctx, DFQ_E_CORRUPT,
                          "%s: the tensors%s%s do not tell the number of attention heads at a width "
@@ -176,11 +217,11 @@ static int64_t blocks(const dfqi_arch *a)
 static void attention(const dfqi_arch *a, int64_t block, dfqi_attention *out)
 {
     const dfqi_vit_arch *v = &a->of.vit;
-    const int64_t side = a->image / v->patch, prefix = dfqi_vit_prefix(a);
+    const int64_t prefix = dfqi_vit_prefix(a);
     (void)block; /* all are alike */
     *out = (dfqi_attention){.heads = v->heads,
                             .windows = 1,
-                            .tokens = side * side + prefix,
+                            .tokens = dfqi_area(dfqi_size_over(a->image, v->patch)) + prefix,
                             .width = v->width / v->heads,
                             .drop = prefix};
 }
@@ -200,6 +241,7 @@ const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
                                          .patch = patch,
                                          .convolutional = dfqi_never,
                                          .deviation = 0.02f,
+                                         .told_image = told_image,
                                          .fit = dfqi_vit_fit,
                                          .assume = assume,
                                          .fits = fits,

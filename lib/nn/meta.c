@@ -87,16 +87,8 @@ dfq_status dfqi_meta_word(const dfqi_safetensors *st, const char *path, const ch
 
 /* -- properties -------------------------------------------------------------------------------- */
 
-/* image: of convolutional networks */
 /* NORM: of mean and std, so that those of pixels of 0..255 do not pass */
-enum {
-    IMAGE_MIN = 8,
-    IMAGE_MAX = 1024,
-    HEADS_MAX = 4096,
-    RESIZE_MAX = 16384,
-    NORM_MAX = 10,
-    IMAGE_SIZE_MAX = 4096
-};
+enum { HEADS_MAX = 4096, NORM_MAX = 10 };
 
 /* Is this property read from the metadata? A search space defines most of its own. */
 static bool hears(const dfqi_arch *a, dfqi_prop p)
@@ -105,48 +97,6 @@ static bool hears(const dfqi_arch *a, dfqi_prop p)
     if (a->family == DFQI_FAMILY_IMPORTED)
         return p >= DFQI_PROP_MEAN; /* the structure has the rest */
     return !dfqi_arch_is_derived(a) || p == DFQI_PROP_EPS || p >= DFQI_PROP_MEAN;
-}
-
-/* The image size of a ViT follows from its positions and patches. A file or a caller that states
- * another size has a network that is not supported: 4 x 9 positions are as many as 6 x 6. */
-static dfq_status take_image(dfq_context *ctx, const char *path, int64_t image, dfqi_arch *a)
-{
-    if (a->family == DFQI_FAMILY_VIT && image != a->image)
-        return dfqi_fail(ctx, DFQ_E_SHAPE,
-                         "%s: image is %lld, must be %lld by pos_embed and patches of %lld; other "
-                         "sizes and images that are not square are not supported",
-                         path, (long long)image, (long long)a->image, (long long)a->of.vit.patch);
-    a->image = image;
-    return DFQ_OK;
-}
-
-/* Positions are interpolated to the new grid (positions.c). A resizing that the file states is that
- * of the old image. */
-static dfq_status take_image_size(dfq_context *ctx, const char *path, int64_t size, dfqi_arch *a)
-{
-    const dfqi_family_row *row = dfqi_family_get(a->family);
-    if (size == 0) return DFQ_OK;
-    if (a->family == DFQI_FAMILY_IMPORTED)
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "%s: image_size is %lld, but an imported network has the size of its ONNX "
-                         "file, %lld; export it at another size",
-                         path, (long long)size, (long long)a->image);
-    if (!row->fit)
-        return dfqi_fail(
-            ctx, DFQ_E_INVALID,
-            "%s: image_size is for vision transformers; %.63s takes images of any size "
-            "by --image",
-            path, a->name);
-    if (size < 1 || size > IMAGE_SIZE_MAX || size % dfqi_arch_patch(a) != 0)
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "%s: image_size is %lld, must be a multiple of the patch, %lld, up to %d",
-                         path, (long long)size, (long long)dfqi_arch_patch(a), IMAGE_SIZE_MAX);
-    if (a->crop <= 0 && a->source[DFQI_PROP_RESIZE] != DFQ_SOURCE_OPTION)
-        a->resize = (int32_t)((double)a->resize * (double)size / (double)a->image);
-    if (row->resize) row->resize(a, size);
-    a->image = size;
-    a->source[DFQI_PROP_IMAGE] = DFQ_SOURCE_OPTION;
-    return DFQ_OK;
 }
 
 /* The usual stem has one form, so that networks can be compared byte by byte. */
@@ -160,12 +110,10 @@ static dfq_status read_shape(const dfqi_safetensors *st, const char *path, dfqi_
                              const char *key, dfqi_arch *a)
 {
     int vit = a->family == DFQI_FAMILY_VIT;
-    int64_t image = a->image;
     int32_t word = 0;
     switch (p) {
     case DFQI_PROP_IMAGE:
-        DFQI_TRY(meta_int(st, path, key, vit ? 1 : IMAGE_MIN, vit ? INT32_MAX : IMAGE_MAX, &image));
-        return take_image(st->ctx, path, image, a);
+        return dfqi_meta_image(st, path, key, a);
     case DFQI_PROP_HEADS:
         return meta_int(st, path, key, 1, HEADS_MAX, &a->of.vit.heads);
     case DFQI_PROP_STEM:
@@ -194,7 +142,6 @@ static dfq_status read_shape(const dfqi_safetensors *st, const char *path, dfqi_
 static dfq_status read_values(const dfqi_safetensors *st, const char *path, dfqi_prop p,
                               const char *key, dfqi_arch *a)
 {
-    int64_t resize = 0;
     int32_t word = 0;
     switch (p) {
     case DFQI_PROP_EPS:
@@ -204,10 +151,7 @@ static dfq_status read_values(const dfqi_safetensors *st, const char *path, dfqi
     case DFQI_PROP_STD:
         return meta_floats(st, path, key, 3, 1e-6, NORM_MAX, a->std);
     case DFQI_PROP_RESIZE:
-        DFQI_TRY(meta_int(st, path, key, 0, RESIZE_MAX, &resize));
-        a->resize = (int32_t)resize;
-        a->crop = 0;
-        return DFQ_OK;
+        return dfqi_meta_resize(st, path, key, a);
     case DFQI_PROP_INTERPOLATION:
         DFQI_TRY(dfqi_meta_word(st, path, key, dfqi_interpolation_words, &word));
         a->filter = (dfqi_filter)word;
@@ -279,44 +223,19 @@ static dfq_status take_numbers(dfq_context *ctx, const char *path, dfqi_prop p, 
     return DFQ_OK;
 }
 
-static dfq_status take_resize(dfq_context *ctx, const char *path, const dfq_load_options *o,
-                              dfqi_arch *a)
-{
-    if (o->resize == 0 && !(o->crop < 0) && !(o->crop > 0)) return DFQ_OK;
-    if (o->resize != 0 && o->crop > 0)
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "%s: resize and crop exclude each other; leave one out", path);
-    DFQI_TRY(dfqi_prop_need(ctx, path, a, DFQI_PROP_RESIZE,
-                            o->resize != 0 ? o->resize >= -1 && o->resize <= RESIZE_MAX
-                                           : o->crop >= 0.01 && o->crop <= 1,
-                            "-1 (none) to 16384 pixels, or a crop of 0.01 to 1"));
-    a->resize = o->resize > 0 ? o->resize : 0;
-    a->crop = o->resize != 0 ? 0 : o->crop;
-    a->source[DFQI_PROP_RESIZE] = DFQ_SOURCE_OPTION;
-    return DFQ_OK;
-}
-
 dfq_status dfqi_prop_read_options(dfq_context *ctx, const char *path, const dfq_load_options *o,
                                   dfqi_arch *a)
 {
     DFQI_TRY(take_numbers(ctx, path, DFQI_PROP_MEAN, o->mean, -NORM_MAX, a));
     DFQI_TRY(take_numbers(ctx, path, DFQI_PROP_STD, o->std, 1e-6, a));
-    DFQI_TRY(take_resize(ctx, path, o, a));
+    DFQI_TRY(dfqi_resize_take_told(ctx, path, o, a));
     if (o->heads != 0) {
         DFQI_TRY(dfqi_prop_need(ctx, path, a, DFQI_PROP_HEADS,
                                 o->heads > 0 && o->heads <= HEADS_MAX, "1 to 4096"));
         a->of.vit.heads = o->heads;
         a->source[DFQI_PROP_HEADS] = DFQ_SOURCE_OPTION;
     }
-    if (o->image != 0) {
-        DFQI_TRY(dfqi_prop_need(ctx, path, a, DFQI_PROP_IMAGE,
-                                a->family == DFQI_FAMILY_VIT ||
-                                    (o->image >= IMAGE_MIN && o->image <= IMAGE_MAX),
-                                "8 to 1024"));
-        DFQI_TRY(take_image(ctx, path, o->image, a));
-        a->source[DFQI_PROP_IMAGE] = DFQ_SOURCE_OPTION;
-    }
-    DFQI_TRY(take_image_size(ctx, path, o->image_size, a));
+    DFQI_TRY(dfqi_image_take_told(ctx, path, o, a));
     if (o->interpolation != 0) {
         DFQI_TRY(dfqi_prop_need(ctx, path, a, DFQI_PROP_INTERPOLATION,
                                 o->interpolation == DFQ_INTERPOLATION_BILINEAR ||

@@ -17,6 +17,17 @@ DFQI_CHECKED dfq_status dfqi_meta_activation(const dfqi_safetensors *st, const c
                                              const char *key, dfqi_arch *a);
 DFQI_CHECKED dfq_status dfqi_meta_pooling(const dfqi_safetensors *st, const char *path,
                                           const char *key, dfqi_arch *a);
+/* Where the metadata have that key: the size of the input, and what pictures cover before the crop,
+ * as dfqi_resize_settle() reads it. */
+DFQI_CHECKED dfq_status dfqi_meta_image(const dfqi_safetensors *st, const char *path,
+                                        const char *key, dfqi_arch *a);
+DFQI_CHECKED dfq_status dfqi_meta_resize(const dfqi_safetensors *st, const char *path,
+                                         const char *key, dfqi_arch *a);
+/* The options image and image_size, and resize and crop. */
+DFQI_CHECKED dfq_status dfqi_image_take_told(dfq_context *ctx, const char *path,
+                                             const dfq_load_options *o, dfqi_arch *a);
+DFQI_CHECKED dfq_status dfqi_resize_take_told(dfq_context *ctx, const char *path,
+                                              const dfq_load_options *o, dfqi_arch *a);
 /* The options activation and pooling. */
 DFQI_CHECKED dfq_status dfqi_vit_take_told(dfq_context *ctx, const char *path,
                                            const dfq_load_options *o, dfqi_arch *a);

@@ -61,7 +61,7 @@ static const struct training {
 void dfqi_vit_transform(dfqi_arch *a)
 {
     enum { SMALL = 64, LARGE = 384 }; /* small ones are taken whole */
-    a->crop = a->image <= SMALL || a->image >= LARGE ? 1.0 : 0.9;
+    a->crop = dfqi_longer(a->image) <= SMALL || dfqi_shorter(a->image) >= LARGE ? 1.0 : 0.9;
     a->filter = DFQI_BICUBIC;
 }
 
@@ -162,7 +162,8 @@ bool dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source)
     a->of.vit.heads = jepa ? 16 : known->heads;
     settle(a, DFQI_PROP_HEADS, source);
     name_parts(a, says, source);
-    if (skip(&at, "_") && number(&at) == a->image) settle(a, DFQI_PROP_IMAGE, source);
+    const int64_t image = skip(&at, "_") ? number(&at) : 0;
+    if (dfqi_same_size(dfqi_square(image), a->image)) settle(a, DFQI_PROP_IMAGE, source);
     if (!(says & CLIP)) name_transform(a, deit || (says & DINOV2) != 0, at, source);
     return true;
 }
@@ -189,7 +190,7 @@ bool dfqi_swin_name(dfqi_arch *a, const char *name, int32_t source)
     if (window > 0 && *at++) image = number(&at);
     if (patch != a->of.swin.patch || window != a->of.swin.window[0]) return false;
     if (image > 0 && image <= 4096 && a->source[DFQI_PROP_IMAGE] == DFQ_SOURCE_ASSUMED) {
-        a->image = image;
+        a->image = dfqi_square(image);
         dfqi_vit_transform(a);
     }
     for (int p = 0; p < DFQI_PROP_COUNT; p++) settle(a, (dfqi_prop)p, source);

@@ -135,7 +135,7 @@ dfq_status dfqi_network_need_alike(dfq_context *ctx, const dfqi_network *teacher
     const dfqi_arch *a = &teacher->arch, *b = &student->arch;
     const dfqi_family_row *row = dfqi_family_get(a->family);
     DFQI_TRY(dfqi_need_same(ctx, a, b,
-                            a->family == b->family && a->image == b->image &&
+                            a->family == b->family && dfqi_same_size(a->image, b->image) &&
                                 a->channels == b->channels && a->classes == b->classes &&
                                 same_params(teacher, student)));
     return row->alike ? row->alike(ctx, a, b) : DFQ_OK;
@@ -146,7 +146,8 @@ uint64_t dfqi_arch_hash(uint64_t hash, const dfqi_arch *a)
     const dfqi_family_row *row = dfqi_family_get(a->family);
     hash = dfqi_hash(hash, &a->family, sizeof a->family);
     hash = dfqi_hash(hash, &a->eps, sizeof a->eps);
-    hash = dfqi_hash(hash, &a->image, sizeof a->image);
+    hash = dfqi_hash(hash, &a->image.height, sizeof a->image.height);
+    if (!dfqi_is_square(a->image)) hash = dfqi_hash(hash, &a->image.width, sizeof a->image.width);
     return row->hash ? row->hash(hash, a) : hash;
 }
 
@@ -221,12 +222,13 @@ dfq_status dfqi_network_clone(const dfqi_network *net, dfqi_network *out)
 
 int64_t dfqi_arch_pixels(const dfqi_arch *a)
 {
-    return a->channels * a->image * a->image;
+    return a->channels * dfqi_area(a->image);
 }
 
 dfqi_id dfqi_arch_input(const dfqi_arch *a, dfqi_graph *g)
 {
-    return dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    return dfqi_graph_input(g, "image", 1, 3,
+                            (int64_t[]){a->channels, a->image.height, a->image.width});
 }
 
 void dfqi_network_params(const dfqi_network *net, dfqi_graph *g, int frozen, dfqi_id *ids)

@@ -25,14 +25,14 @@ typedef enum dfqi_family {
 typedef struct dfqi_arch {
     dfqi_family family;
     char name[64];    /* "vit_tiny_patch16_224" */
-    int64_t image;    /* side of the square input */
+    dfqi_size image;  /* extents of the input */
     int64_t channels; /* 3 */
     int64_t classes;  /* outputs: logits, or features of a backbone */
     float eps;        /* of the norms */
     float mean[3], std[3];
-    int32_t resize;     /* evaluation transform: shorter side before the crop, 0 none */
-    dfqi_filter filter; /* its resampling */
-    double crop;        /* while a file is read: image / resize; 0: see resize */
+    dfqi_size resize;                /* evaluation transform: see dfqi_preprocess */
+    dfqi_filter filter;              /* its resampling */
+    double crop;                     /* while a file is read: image / resize; 0: see resize */
     uint8_t source[DFQI_PROP_COUNT]; /* DFQ_SOURCE_* */
     dfqi_family_arch of;             /* what its family keeps */
 } dfqi_arch;
@@ -127,15 +127,16 @@ int64_t dfqi_derived_blocks(const dfqi_arch *a);
 /* Number of BatchNorms; 0 for vision transformers. */
 int32_t dfqi_arch_norms(const dfqi_arch *a);
 
-/* Values of one image, channels x S x S. */
+/* Values of one image, channels x height x width. */
 int64_t dfqi_arch_pixels(const dfqi_arch *a);
-/* Adds the input to `g`: x[B,channels,S,S]. */
+/* Adds the input to `g`: x[B,channels,height,width]. */
 dfqi_id dfqi_arch_input(const dfqi_arch *a, dfqi_graph *g);
 /* Adds the parameters to `g`; ids[n_params] in the order of net->params. frozen: they stay as they
  * are for the life of the graph; running statistics always do. */
 void dfqi_network_params(const dfqi_network *net, dfqi_graph *g, int frozen, dfqi_id *ids);
-/* Adds the forward pass on x[B,3,S,S]. Products are named like their weight without its ".weight",
- * ReLUs "<layer>.relu" or "<unit>.relu". taps arrays may be NULL when nobody needs them. */
+/* Adds the forward pass on x[B,3,height,width]. Products are named like their weight without its
+ * ".weight", ReLUs "<layer>.relu" or "<unit>.relu". taps arrays may be NULL when nobody needs
+ * them. */
 void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                           dfqi_taps *taps);
 /* A rewrite (graph.h) that changes nothing: with it a forward pass leaves nothing out. */

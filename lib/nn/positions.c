@@ -1,31 +1,25 @@
 /* Interpolates position embeddings. */
 #include "nn/positions.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "nn/vit.h"
 
-static int64_t whole_root(int64_t n)
-{
-    int64_t r = n > 0 ? (int64_t)sqrt((double)n) : 0;
-    return r * r == n ? r : 0;
-}
-
-/* [1,prefix + from^2,D] -> [1,prefix + to^2,D]; the rows of tokens in front of the patches stay. */
-static dfq_status resample(const dfq_tensor *t, int64_t prefix, int64_t from, int64_t to,
+/* [1,prefix + Y X,D] -> the same of the grid `to`; the rows of tokens in front of the patches
+ * stay. */
+static dfq_status resample(const dfq_tensor *t, int64_t prefix, dfqi_size from, dfqi_size to,
                            dfq_tensor **out)
 {
     dfq_tensor *in = NULL, *made = NULL;
-    int64_t width = t->dims[2], dims[3] = {1, to * to + prefix, width};
+    int64_t width = t->dims[2], dims[3] = {1, dfqi_area(to) + prefix, width};
     DFQI_TRY(dfqi_tensor_to_f32(t, &in));
     dfq_status status = dfqi_tensor_new(t->ctx, DFQI_F32, 3, dims, &made);
     if (status == DFQ_OK) {
         const float *x = dfqi_tensor_f32(in);
         float *y = dfqi_tensor_f32(made);
         memcpy(y, x, (size_t)(prefix * width) * sizeof *y);
-        status = dfqi_grid_resize(t->ctx, x + prefix * width, (int32_t)from, (size_t)width,
-                                  (int32_t)to, DFQI_BICUBIC, y + prefix * width);
+        status = dfqi_grid_resize(t->ctx, x + prefix * width, from, (size_t)width, to, DFQI_BICUBIC,
+                                  y + prefix * width);
     }
     dfqi_tensor_release(in);
     if (status == DFQ_OK)
@@ -43,14 +37,15 @@ dfq_status dfqi_positions_fit(dfqi_safetensors *view, const dfqi_arch *arch)
 
 dfq_status dfqi_vit_fit(dfqi_safetensors *view, const dfqi_arch *arch)
 {
-    int64_t prefix = dfqi_vit_prefix(arch), to = arch->image / arch->of.vit.patch;
+    const int64_t prefix = dfqi_vit_prefix(arch);
+    const dfqi_size from = arch->of.vit.grid, to = dfqi_size_over(arch->image, arch->of.vit.patch);
     for (int64_t i = 0; i < view->n_entries; i++) {
         const dfq_tensor *t = view->entries[i].tensor;
         dfq_tensor *fitted;
         if (strcmp(view->entries[i].name, "pos_embed") != 0 || t->rank != 3 || t->dims[0] != 1)
             continue;
-        int64_t from = whole_root(t->dims[1] - prefix);
-        if (from == 0 || from == to || t->dims[2] < 1) return DFQ_OK;
+        if (t->dims[1] - prefix != dfqi_area(from) || dfqi_same_size(from, to) || t->dims[2] < 1)
+            return DFQ_OK;
         DFQI_TRY(resample(t, prefix, from, to, &fitted));
         dfqi_tensor_release(view->entries[i].tensor);
         view->entries[i].tensor = fitted;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "nn/family.h"
 #include "nn/inverted.h"
 #include "nn/swin.h"
 
@@ -113,9 +114,9 @@ static void put_numbers(char *text, int n, const float *v)
     }
 }
 
-static void put_square(char *text, int64_t side)
+static void put_map(char *text, dfqi_size map)
 {
-    snprintf(text, DFQI_PROP_TEXT, "%lld x %lld", (long long)side, (long long)side);
+    snprintf(text, DFQI_PROP_TEXT, "%lld x %lld", (long long)map.height, (long long)map.width);
 }
 
 static void put_whole(char *text, int64_t v)
@@ -135,13 +136,13 @@ const char *dfqi_prop_text(const dfqi_arch *a, dfqi_prop p, char text[DFQI_PROP_
     switch (p) {
     case DFQI_PROP_IMAGE:
     case DFQI_PROP_CROP:
-        put_whole(text, a->image);
+        dfqi_size_text(a->image, text);
         break;
     case DFQI_PROP_PATCH:
         put_whole(text, patch);
         break;
     case DFQI_PROP_GRID:
-        put_square(text, a->image / patch);
+        put_map(text, dfqi_size_over(a->image, patch));
         break;
     case DFQI_PROP_HEADS:
         put_whole(text, a->of.vit.heads);
@@ -174,7 +175,7 @@ const char *dfqi_prop_text(const dfqi_arch *a, dfqi_prop p, char text[DFQI_PROP_
         put_numbers(text, 3, a->std);
         break;
     case DFQI_PROP_RESIZE:
-        put_whole(text, a->resize);
+        dfqi_size_text(a->resize, text);
         break;
     case DFQI_PROP_INTERPOLATION:
         put_word(text, dfqi_interpolation_words[a->filter]);

@@ -89,7 +89,8 @@ typedef struct dfqi_structure_facts {
 typedef struct dfqi_structure {
     dfq_context *ctx;
     int32_t refs;
-    int64_t channels, image, classes;
+    int64_t channels, classes;
+    dfqi_size image;
     float eps; /* of the BatchNorms behind convolutions */
     int32_t n_params, n_ops, logits;
     dfqi_expect *params;

@@ -273,6 +273,7 @@ void dfqi_structure_find_facts(dfqi_structure *p)
     find_classifier(p);
     summarise(&p->facts);
     walk w = walk_vit(p, NULL);
-    if (w.fits && w.vit.width % w.vit.heads == 0 && p->image % w.vit.patch == 0)
+    if (w.fits && w.vit.width % w.vit.heads == 0 && p->image.height % w.vit.patch == 0 &&
+        p->image.width % w.vit.patch == 0)
         p->facts.vit = w.vit;
 }

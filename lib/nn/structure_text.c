@@ -13,7 +13,7 @@
 #include "io/json.h"
 #include "nn/structure.h"
 
-enum { VERSION = 1, KIND = 0, NAME, IN, INTS, VALUE, FIELDS };
+enum { VERSION = 1, IMAGE_MAX = 4096, KIND = 0, NAME, IN, INTS, VALUE, FIELDS };
 
 static void put_ints(dfqi_jnode at, int32_t n, const int32_t *v)
 {
@@ -40,7 +40,13 @@ dfq_status dfqi_structure_text(const dfqi_structure *p, char **out)
     DFQI_TRY(dfqi_json_new(p->ctx, "a structure", &doc));
     dfqi_jnode root = dfqi_json_root(doc);
     dfqi_json_put_int(root, "version", VERSION);
-    dfqi_json_put_int(root, "image", p->image);
+    if (dfqi_is_square(p->image)) {
+        dfqi_json_put_int(root, "image", p->image.height);
+    } else { /* which versions before refuse, as they must */
+        dfqi_jnode pair = dfqi_json_put_array(root, "image");
+        dfqi_json_put_int(pair, NULL, p->image.height);
+        dfqi_json_put_int(pair, NULL, p->image.width);
+    }
     dfqi_json_put_int(root, "channels", p->channels);
     dfqi_json_put_int(root, "classes", p->classes);
     dfqi_json_put_real(root, "eps", (double)p->eps);
@@ -129,12 +135,26 @@ static dfq_status get_op(dfqi_jnode at, const char *name, dfq_context *ctx, dfqi
     return DFQ_OK;
 }
 
+/* A side, or height and width. */
+static dfq_status get_image(dfqi_jnode root, dfqi_size *out)
+{
+    static const char key[] = "image";
+    dfqi_jnode pair;
+    if (dfqi_json_get_array(root, key, &pair) != DFQ_OK || dfqi_json_count(pair) != 2) {
+        DFQI_TRY(dfqi_json_get_int(root, key, 1, IMAGE_MAX, &out->height));
+        out->width = out->height;
+        return DFQ_OK;
+    }
+    DFQI_TRY(dfqi_json_get_int(dfqi_json_at(pair, 0), NULL, 1, IMAGE_MAX, &out->height));
+    return dfqi_json_get_int(dfqi_json_at(pair, 1), NULL, 1, IMAGE_MAX, &out->width);
+}
+
 static dfq_status fill(dfqi_jnode root, const char *name, dfqi_jnode params, dfqi_jnode ops,
                        dfqi_structure *p)
 {
     int64_t logits;
     double eps;
-    DFQI_TRY(dfqi_json_get_int(root, "image", 1, 4096, &p->image));
+    DFQI_TRY(get_image(root, &p->image));
     DFQI_TRY(dfqi_json_get_int(root, "channels", 3, 3, &p->channels));
     DFQI_TRY(dfqi_json_get_int(root, "classes", 1, DFQI_STRUCTURE_EXTENT, &p->classes));
     DFQI_TRY(dfqi_json_get_int(root, "logits", 0, INT32_MAX, &logits));

@@ -1,4 +1,4 @@
-/* Swin transformers as a graph. Tokens are a map of `side` x `side`, row by row. A block attends
+/* Swin transformers as a graph. Tokens are a map of them, row by row. A block attends
  * within windows of it; between stages squares of 2 x 2 tokens are merged. */
 #include "nn/swin.h"
 
@@ -11,20 +11,21 @@ static const float mask = -100;
 
 /* -- sizes ------------------------------------------------------------------------------------- */
 
-int64_t dfqi_swin_side(const dfqi_arch *a, int32_t s)
+dfqi_size dfqi_swin_map(const dfqi_arch *a, int32_t s)
 {
-    int64_t side = a->image / a->of.swin.patch;
-    for (; s > 0; s--) side = (side + 1) / 2;
-    return side;
+    dfqi_size map = dfqi_size_over(a->image, a->of.swin.patch);
+    for (; s > 0; s--) map = (dfqi_size){(map.height + 1) / 2, (map.width + 1) / 2};
+    return map;
 }
 
 dfqi_windowing dfqi_swin_windows(const dfqi_arch *a, int32_t s, int32_t j)
 {
-    int64_t side = dfqi_swin_side(a, s), window = a->of.swin.window[s];
-    return (dfqi_windowing){.height = side,
-                            .width = side,
+    const dfqi_size map = dfqi_swin_map(a, s);
+    const int64_t window = a->of.swin.window[s];
+    return (dfqi_windowing){.height = map.height,
+                            .width = map.width,
                             .side = window,
-                            .shift = j % 2 && side > window ? window / 2 : 0,
+                            .shift = j % 2 && map.height > window ? window / 2 : 0,
                             .pad_first = a->of.swin.pad_first};
 }
 
@@ -228,9 +229,9 @@ static dfqi_id run_block(dfqi_graph *g, const block *b, const dfqi_id *p, dfqi_i
 static dfqi_id merge(const dfqi_arch *a, dfqi_graph *g, int32_t s, const dfqi_id *p, dfqi_id x)
 {
     char name[48];
-    int64_t side = dfqi_swin_side(a, s - 1);
+    const dfqi_size map = dfqi_swin_map(a, s - 1);
     snprintf(name, sizeof name, "layers.%d.downsample.reduction", s);
-    x = dfqi_layernorm(g, dfqi_merge(g, x, side, side), p[0], p[1], a->eps);
+    x = dfqi_layernorm(g, dfqi_merge(g, x, map.height, map.width), p[0], p[1], a->eps);
     return dfqi_linear(g, name, x, p[2], DFQI_NONE);
 }
 
@@ -251,8 +252,9 @@ void dfqi_swin_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi
         }
     }
     p += dfqi_swin_count(a) - DFQI_SWIN_TAIL;
-    int64_t side = dfqi_swin_side(a, w->stages - 1), width = width_of(a, w->stages - 1);
+    const int64_t tokens = dfqi_area(dfqi_swin_map(a, w->stages - 1));
     x = dfqi_layernorm(g, x, p[0], p[1], a->eps);
-    x = dfqi_mean_pool(g, dfqi_reshape(g, x, 3, (int64_t[]){side * side, 1, width}));
+    x = dfqi_mean_pool(g,
+                       dfqi_reshape(g, x, 3, (int64_t[]){tokens, 1, width_of(a, w->stages - 1)}));
     taps->logits = dfqi_linear(g, "head.fc", x, p[2], p[3]);
 }

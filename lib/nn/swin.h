@@ -9,8 +9,8 @@
 /* Parameters of the embedding, of a block, of a merging of tokens, and behind the stages. */
 enum { DFQI_SWIN_EMBED = 4, DFQI_SWIN_BLOCK = 13, DFQI_SWIN_MERGE = 3, DFQI_SWIN_TAIL = 4 };
 
-/* Tokens along a side of stage s. */
-int64_t dfqi_swin_side(const dfqi_arch *a, int32_t s);
+/* The map of tokens of stage s. */
+dfqi_size dfqi_swin_map(const dfqi_arch *a, int32_t s);
 /* The windows of block j of stage s: every other block is shifted, unless one window holds the
  * map. */
 dfqi_windowing dfqi_swin_windows(const dfqi_arch *a, int32_t s, int32_t j);
@@ -21,7 +21,7 @@ bool dfqi_swin_pads(const dfqi_arch *a);
 int32_t dfqi_swin_at(const dfqi_arch *a, int32_t s, int32_t j);
 
 /* Another image size: windows keep their share of the map. */
-void dfqi_swin_resize(dfqi_arch *a, int64_t image);
+void dfqi_swin_resize(dfqi_arch *a, dfqi_size image);
 /* Interpolates the tables of biases of `view` whose windows are not those of the architecture. What
  * is no table of square windows stays, for the loader to refuse. */
 DFQI_CHECKED dfq_status dfqi_swin_fit(dfqi_safetensors *view, const dfqi_arch *a);

@@ -7,11 +7,11 @@
 
 #include "nn/swin.h"
 
-void dfqi_swin_resize(dfqi_arch *a, int64_t image)
+void dfqi_swin_resize(dfqi_arch *a, dfqi_size image)
 {
     dfqi_swin_arch *w = &a->of.swin;
     for (int32_t s = 0; s < w->stages; s++) {
-        int64_t side = w->window[s] * (image / w->patch) / (a->image / w->patch);
+        int64_t side = w->window[s] * (image.height / w->patch) / (a->image.height / w->patch);
         w->window[s] = (int32_t)(side > 1 ? side : 1);
     }
     a->image = image;

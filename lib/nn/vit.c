@@ -85,7 +85,6 @@ int64_t dfqi_vit_prefix(const dfqi_arch *a)
 
 static int64_t extent(const dfqi_arch *a, int8_t code)
 {
-    int64_t side = a->image / a->of.vit.patch;
     switch (code) {
     case D:
         return a->of.vit.width;
@@ -96,7 +95,7 @@ static int64_t extent(const dfqi_arch *a, int8_t code)
     case C:
         return a->classes;
     case N:
-        return side * side + dfqi_vit_prefix(a);
+        return dfqi_area(dfqi_size_over(a->image, a->of.vit.patch)) + dfqi_vit_prefix(a);
     case R:
         return dfqi_vit_prefix(a);
     case HEAD:

@@ -65,8 +65,8 @@ static dfq_status make_noise(const dfqi_model *m, int64_t n, dfq_tensor **out)
 {
     const dfqi_arch *a = &m->net.arch;
     dfqi_rng r = dfqi_rng_make(1, 1);
-    DFQI_TRY(
-        dfqi_tensor_new(m->ctx, DFQI_F32, 4, (int64_t[]){n, a->channels, a->image, a->image}, out));
+    DFQI_TRY(dfqi_tensor_new(m->ctx, DFQI_F32, 4,
+                             (int64_t[]){n, a->channels, a->image.height, a->image.width}, out));
     dfqi_rng_fill_normal(&r, dfqi_tensor_f32(*out), (size_t)dfqi_tensor_count(*out));
     return DFQ_OK;
 }

@@ -37,7 +37,7 @@ static dfq_status forward_init(const dfqi_model *m, int64_t n, forward *f)
 dfqi_preprocess dfqi_model_preprocess(const dfqi_model *m)
 {
     const dfqi_arch *a = &m->net.arch;
-    dfqi_preprocess p = {.size = (int32_t)a->image, .resize = a->resize, .filter = a->filter};
+    dfqi_preprocess p = {.size = a->image, .resize = a->resize, .filter = a->filter};
     memcpy(p.mean, a->mean, sizeof p.mean);
     memcpy(p.std, a->std, sizeof p.std);
     return p;

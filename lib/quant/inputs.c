@@ -9,14 +9,14 @@ dfq_status dfqi_model_check_images(const dfqi_model *m, const dfq_tensor *images
     const dfqi_arch *a = &m->net.arch;
     if (images->dtype == DFQI_F32 && images->rank == 4 && images->dims[0] >= 1 &&
         (n == 0 || images->dims[0] == n) && images->dims[1] == a->channels &&
-        images->dims[2] == a->image && images->dims[3] == a->image)
+        images->dims[2] == a->image.height && images->dims[3] == a->image.width)
         return DFQ_OK;
     if (n > 0) snprintf(count, sizeof count, "%lld", (long long)n);
-    return dfqi_fail(m->ctx, DFQ_E_SHAPE,
-                     "images are %s %s, must be F32 [%s,%lld,%lld,%lld] for %s",
-                     dfqi_dtype_name(images->dtype),
-                     dfqi_shape_text(images->rank, images->dims, text, sizeof text), count,
-                     (long long)a->channels, (long long)a->image, (long long)a->image, a->name);
+    return dfqi_fail(
+        m->ctx, DFQ_E_SHAPE, "images are %s %s, must be F32 [%s,%lld,%lld,%lld] for %s",
+        dfqi_dtype_name(images->dtype),
+        dfqi_shape_text(images->rank, images->dims, text, sizeof text), count,
+        (long long)a->channels, (long long)a->image.height, (long long)a->image.width, a->name);
 }
 
 dfq_status dfqi_model_check_labels(const dfqi_model *m, const dfq_tensor *labels, int64_t n)

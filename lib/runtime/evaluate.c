@@ -21,7 +21,7 @@ dfq_status dfqi_runtime_evaluate(dfqi_runtime *rt, const dfqi_dataset *d, int64_
 {
     dfq_context *ctx = rt->ctx;
     const dfqi_program *p = rt->p;
-    const int64_t image = p->channels * p->preprocess.size * p->preprocess.size;
+    const int64_t image = p->channels * dfqi_area(p->preprocess.size);
     const int64_t batch = n < p->batch ? n : p->batch;
     dfqi_accuracy acc = {0};
     dfq_status status = DFQ_E_NOMEM;

@@ -21,14 +21,14 @@ void dfqi_rt_pixels(const dfqi_rt_frame *f, int64_t i, int64_t c, int64_t y, int
 void dfqi_rt_run_patches(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
                          int64_t count)
 {
-    const int64_t size = s->attr.i[0], side = f->p->preprocess.size / size;
+    const int64_t size = s->attr.i[0], across = f->p->preprocess.size.width / size;
     float *out = dfqi_rt_at(f, s->out[0], s->units, first);
     for (int64_t u = first; u < first + count; u++) {
         const int64_t image = u / s->units, patch = u % s->units;
         for (int64_t c = 0; c < f->p->channels; c++)
             for (int64_t y = 0; y < size; y++, out += size)
-                dfqi_rt_pixels(f, image, c, patch / side * size + y, patch % side * size, size, out,
-                               1);
+                dfqi_rt_pixels(f, image, c, patch / across * size + y, patch % across * size, size,
+                               out, 1);
     }
 }
 
@@ -36,11 +36,11 @@ void dfqi_rt_run_patches(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t 
 void dfqi_rt_run_channels_last(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
                                int64_t count)
 {
-    const int64_t side = f->p->preprocess.size, channels = f->p->channels;
+    const int64_t width = f->p->preprocess.size.width, channels = f->p->channels;
     float *out = dfqi_rt_at(f, s->out[0], s->units, first);
-    for (int64_t u = first; u < first + count; u++, out += side * channels)
+    for (int64_t u = first; u < first + count; u++, out += width * channels)
         for (int64_t c = 0; c < channels; c++)
-            dfqi_rt_pixels(f, u / s->units, c, u % s->units, 0, side, out + c, channels);
+            dfqi_rt_pixels(f, u / s->units, c, u % s->units, 0, width, out + c, channels);
 }
 
 /* Three planes of codes become pixels. */
@@ -59,15 +59,15 @@ static void interleave(int64_t n, const uint8_t *planes, uint8_t *pixels)
 void dfqi_rt_run_image_codes(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
                              int64_t count)
 {
-    const int64_t side = f->p->preprocess.size, channels = f->p->channels;
+    const int64_t width = f->p->preprocess.size.width, channels = f->p->channels;
     const dfqi_grid grid = dfqi_rt_static_grid(s, f);
     float *floats = (float *)(void *)f->scratch;
-    uint8_t *codes = (uint8_t *)(floats + channels * side);
+    uint8_t *codes = (uint8_t *)(floats + channels * width);
     uint8_t *out = dfqi_rt_at(f, s->out[0], s->units, first);
-    for (int64_t u = first; u < first + count; u++, out += side * dfqi_int_row(channels)) {
+    for (int64_t u = first; u < first + count; u++, out += width * dfqi_int_row(channels)) {
         for (int64_t c = 0; c < channels; c++)
-            dfqi_rt_pixels(f, u / s->units, c, u % s->units, 0, side, floats + c * side, 1);
-        f->p->ik->quantize(channels, side, &grid, floats, side, codes, side);
-        interleave(side, codes, out);
+            dfqi_rt_pixels(f, u / s->units, c, u % s->units, 0, width, floats + c * width, 1);
+        f->p->ik->quantize(channels, width, &grid, floats, width, codes, width);
+        interleave(width, codes, out);
     }
 }

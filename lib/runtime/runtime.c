@@ -123,6 +123,7 @@ dfq_context *dfqi_runtime_context(const dfqi_runtime *rt)
 void dfqi_runtime_info(const dfqi_runtime *rt, dfq_runtime_info *out)
 {
     const dfqi_program *p = rt->p;
+    const dfqi_size size = p->preprocess.size;
     double macs[2] = {0, 0}; /* of floats, of codes */
     for (int32_t i = 0; i < p->n_steps; i++)
         if (p->steps[i].product) macs[p->steps[i].integer] += p->steps[i].macs;
@@ -131,7 +132,9 @@ void dfqi_runtime_info(const dfqi_runtime *rt, dfq_runtime_info *out)
                               .kernels = p->ik->name,
                               .quantized = p->quantized,
                               .batch = p->batch,
-                              .image = p->preprocess.size,
+                              .image = dfqi_longer(size),
+                              .image_height = size.height,
+                              .image_width = size.width,
                               .channels = p->channels,
                               .classes = p->classes,
                               .shared_bytes = (int64_t)p->constant_bytes,
@@ -157,13 +160,14 @@ void dfqi_runtime_output(const dfqi_runtime *rt, int32_t i, dfq_runtime_output *
 void dfqi_pixels_init(const dfqi_runtime *rt, int32_t pixels, const void *data, int64_t n,
                       dfqi_pixels *out)
 {
-    const int64_t side = rt->p->preprocess.size, c = rt->p->channels, plane = side * side;
+    const dfqi_size size = rt->p->preprocess.size;
+    const int64_t c = rt->p->channels, plane = dfqi_area(size), row = size.width;
     const bool last = pixels == DFQ_PIXELS_U8_NHWC || pixels == DFQ_PIXELS_F32_NHWC;
-    *out = (dfqi_pixels){
-        .data = data,
-        .bytes = pixels == DFQ_PIXELS_U8_NHWC || pixels == DFQ_PIXELS_U8_NCHW,
-        .n = n,
-        .stride = {c * plane, last ? 1 : plane, last ? side * c : side, last ? c : 1}};
+    *out =
+        (dfqi_pixels){.data = data,
+                      .bytes = pixels == DFQ_PIXELS_U8_NHWC || pixels == DFQ_PIXELS_U8_NCHW,
+                      .n = n,
+                      .stride = {c * plane, last ? 1 : plane, last ? row * c : row, last ? c : 1}};
 }
 
 dfq_status dfqi_runtime_picture(const dfqi_runtime *rt, const char *path, uint8_t *rgb)
@@ -171,11 +175,12 @@ dfq_status dfqi_runtime_picture(const dfqi_runtime *rt, const char *path, uint8_
     const dfqi_preprocess *p = &rt->p->preprocess;
     dfqi_image whole, fitted;
     DFQI_TRY(dfqi_image_read(rt->ctx, path, &whole));
-    if (p->resize == 0 && (whole.width > p->size || whole.height > p->size))
+    if (dfqi_crops(p, &whole))
         dfqi_log(rt->ctx, DFQ_LOG_WARNING,
                  "%s: the picture is %d x %d pixels and is not resized, so that only the middle "
-                 "%d x %d count; --resize or --crop scales it first",
-                 path, whole.width, whole.height, p->size, p->size);
+                 "%lld x %lld count; --resize or --crop scales it first",
+                 path, whole.width, whole.height, (long long)p->size.width,
+                 (long long)p->size.height);
     if (whole.orientation > 1)
         dfqi_log(rt->ctx, DFQ_LOG_WARNING,
                  "%s: the EXIF orientation, %d, is not followed, as PyTorch does not; turn the "
@@ -188,7 +193,7 @@ dfq_status dfqi_runtime_picture(const dfqi_runtime *rt, const char *path, uint8_
         memcpy(cause, rt->ctx->error, sizeof cause);
         return dfqi_fail(rt->ctx, status, "%s: %.800s", path, cause);
     }
-    memcpy(rgb, fitted.rgb, (size_t)p->size * (size_t)p->size * 3);
+    memcpy(rgb, fitted.rgb, (size_t)dfqi_area(p->size) * 3);
     dfqi_image_fini(&fitted);
     return DFQ_OK;
 }

@@ -29,9 +29,14 @@ void dfqi_generator_trainer_defaults(dfqi_generator_options *o)
                                   .eps = 1e-8f};
 }
 
-int64_t dfqi_generator_trainer_batch(int64_t side)
+static bool is_small(dfqi_size image)
 {
-    return side > SMALL_SIDE ? BATCH_LARGE : BATCH_SMALL;
+    return dfqi_longer(image) <= SMALL_SIDE;
+}
+
+int64_t dfqi_generator_trainer_batch(dfqi_size image)
+{
+    return !is_small(image) ? BATCH_LARGE : BATCH_SMALL;
 }
 
 float dfqi_generator_trainer_learning_rate(const dfqi_generator_options *o, int64_t step,
@@ -57,7 +62,7 @@ void dfqi_generator_trainer_text(const dfqi_generator_options *o, char *text, si
 /* The networks for which AutoReCon found cells; another network gets those of the nearest one. */
 static dfqi_arc_cells cells_for(const dfqi_arch *a)
 {
-    if (a->image <= SMALL_SIDE) return a->classes <= 10 ? DFQI_ARC_CIFAR10 : DFQI_ARC_CIFAR100;
+    if (is_small(a->image)) return a->classes <= 10 ? DFQI_ARC_CIFAR10 : DFQI_ARC_CIFAR100;
     if (a->family == DFQI_FAMILY_MOBILENET || a->family == DFQI_FAMILY_MBCONV ||
         a->family == DFQI_FAMILY_EFFICIENTNET)
         return DFQI_ARC_MOBILENET;
@@ -81,7 +86,7 @@ static void set_latent(const dfqi_arch *a, dfqi_generator_arch *g)
     dfqi_cnn_head_of(a, &head);
     g->latent = head.in;
     g->slots = slots_for(a);
-    if (head.in * a->image * a->image > WIDEST) g->reduced = DFQI_GENERATOR_LATENT;
+    if (head.in * dfqi_area(a->image) > WIDEST) g->reduced = DFQI_GENERATOR_LATENT;
 }
 
 static dfqi_generator_arch arch_of(const dfqi_arch *a, const dfqi_generator_options *o)
@@ -90,7 +95,7 @@ static dfqi_generator_arch arch_of(const dfqi_arch *a, const dfqi_generator_opti
                              .image = a->image,
                              .classes = a->classes,
                              .latent = DFQI_GENERATOR_LATENT,
-                             .conditional = a->image > SMALL_SIDE};
+                             .conditional = !is_small(a->image)};
     if (o->kind == DFQI_GENERATOR_QIMERA) set_latent(a, &g);
     if (o->kind == DFQI_GENERATOR_ARC) {
         g.conditional = 1;
@@ -106,7 +111,7 @@ static void take_embedding(dfqi_generator_trainer *h)
     char name[DFQI_NAME_MAX];
     dfqi_cnn_head head;
     if (h->o.kind != DFQI_GENERATOR_QIMERA) return;
-    if (a->image <= SMALL_SIDE ? a->classes <= 10 : !a->of.cnn.bottleneck) return;
+    if (is_small(a->image) ? a->classes <= 10 : !a->of.cnn.bottleneck) return;
     dfqi_cnn_head_of(a, &head);
     snprintf(name, sizeof name, "%s.weight", head.name);
     const dfq_tensor *from = dfqi_network_find(&h->model->net, name);

@@ -32,7 +32,7 @@ enum {
 
 /* The batch of an iteration; valid until the next one. */
 typedef struct dfqi_generator_batch {
-    const float *images;  /* [B,3,S,S], before the generator moved */
+    const float *images;  /* [B,3,height,width], before the generator moved */
     const float *logits;  /* [B,classes] of the CNN */
     const float *labels;  /* [B]; of a mixture its largest class */
     const float *targets; /* [B,classes], a weight for each class; NULL but of QIMERA */
@@ -43,7 +43,7 @@ typedef struct dfqi_generator_trainer dfqi_generator_trainer;
 
 void dfqi_generator_trainer_defaults(dfqi_generator_options *o);
 /* Published batches: 200 for pictures of up to 64 pixels a side, 16 for larger ones. */
-int64_t dfqi_generator_trainer_batch(int64_t side);
+int64_t dfqi_generator_trainer_batch(dfqi_size image);
 /* The learning rate of step 0 .. steps - 1: a tenth after each quarter. */
 float dfqi_generator_trainer_learning_rate(const dfqi_generator_options *o, int64_t step,
                                            int64_t steps);

@@ -43,13 +43,13 @@ static void picture_name(int64_t i, char name[NAME])
 static dfq_status write_picture(const writer *w, int64_t i)
 {
     const dfqi_arch *a = &w->m->net.arch;
-    int32_t side = (int32_t)a->image;
     char name[NAME];
     dfqi_image im;
     picture_name(w->first + i, name);
     char *path = dfqi_format(w->m->ctx, "%s/%s", w->folder, name);
     if (!path) return DFQ_E_NOMEM;
-    dfq_status status = dfqi_image_new(w->m->ctx, side, side, &im);
+    dfq_status status =
+        dfqi_image_new(w->m->ctx, (int32_t)a->image.width, (int32_t)a->image.height, &im);
     if (status == DFQ_OK) {
         dfqi_image_denormalise(w->images + i * dfqi_arch_pixels(a), a->mean, a->std, &im);
         status = dfqi_image_write_png(w->m->ctx, path, &im, NULL);
@@ -183,17 +183,19 @@ dfq_status dfqi_imageset_save(const dfqi_model *m, const dfq_tensor *images,
 void dfqi_imageset_save_cost(const dfqi_model *m, int64_t n, double *bytes, double *file_bytes)
 {
     enum { HEADER = 1024, LINE = 32 };
-    double side = (double)m->net.arch.image, picture = 3 * side * side, all = (double)n;
+    const dfqi_size size = m->net.arch.image;
+    const double down = (double)size.height, across = (double)size.width;
+    double picture = 3 * down * across, all = (double)n;
     int64_t columns, rows, threads = m->ctx->threads;
     if (threads > CHUNK) threads = CHUNK;
     if (threads > n) threads = n;
     dfqi_contact_sheet_size(m, n, &columns, &rows);
     double width = (double)columns, height = (double)rows;
-    double pictures = (double)threads * (picture + dfqi_png_work_bytes(side, side));
+    double pictures = (double)threads * (picture + dfqi_png_work_bytes(across, down));
     double write = dfqi_png_work_bytes(width, height), shrink = 2 * picture;
     double sheet = 3 * width * height + (write > shrink ? write : shrink);
     double read = (double)(n < CHUNK ? n : CHUNK) * picture * (double)sizeof(float);
     *bytes = read + (pictures > sheet ? pictures : sheet);
     *file_bytes = 2 * HEADER + all * (picture * (double)sizeof(float) + sizeof(int32_t) + LINE) +
-                  all * dfqi_png_file_bytes(side, side) + dfqi_png_file_bytes(width, height);
+                  all * dfqi_png_file_bytes(across, down) + dfqi_png_file_bytes(width, height);
 }

@@ -58,8 +58,11 @@ static dfq_status take_dataset(dfqi_dataset *d, const dfqi_preprocess *p, int64_
                                dfqi_imageset *set)
 {
     DFQI_TRY(dfqi_images_decode(d, p, n, &set->images));
-    set->shape = (dfq_tensor){
-        .ctx = set->ctx, .refs = 1, .dtype = DFQI_F32, .rank = 4, .dims = {n, 3, p->size, p->size}};
+    set->shape = (dfq_tensor){.ctx = set->ctx,
+                              .refs = 1,
+                              .dtype = DFQI_F32,
+                              .rank = 4,
+                              .dims = {n, 3, p->size.height, p->size.width}};
     DFQI_TRY(dfqi_tensor_new(set->ctx, DFQI_I32, 1, &n, &set->labels));
     for (int64_t i = 0; i < n; i++) ((int32_t *)set->labels->data)[i] = dfqi_dataset_label(d, i);
     return DFQ_OK;
@@ -86,7 +89,7 @@ static dfq_status open_pictures(const dfqi_model *m, const char *folder, int64_t
     dfqi_dataset *d;
     DFQI_TRY(dfqi_dataset_open(m->ctx, folder, (int32_t)m->net.arch.classes, &d));
     int64_t n = dfqi_dataset_count(d);
-    p.resize = 0; /* the pictures of a set have the network's size */
+    p.resize = dfqi_square(0); /* the pictures of a set have the network's size */
     dfq_status status = take_dataset(d, &p, most > 0 ? at_most(n, most) : n, set);
     dfqi_dataset_release(d);
     return status;

@@ -9,17 +9,19 @@
 #include "base/parallel.h"
 
 enum { COLORS = 3, TEXTURES = 2, FEWEST = 60, MOST = 400 };
-static const double least_radius = 4.0 / 224, largest_radius = 100.0 / 224; /* of the side */
+static const double least_radius = 4.0 / 224,
+                    largest_radius = 100.0 / 224; /* of the side of a square */
 static const float saturation = 0.5f, shade = 0.8f, most_texture = 0.5f, same_color = 0.9f;
 
 typedef enum shape { DISC, RECTANGLE, RHOMBUS, SHAPES } shape;
 
 typedef struct painter {
     dfqi_rng r;
-    int64_t side;
-    float *x;                   /* [3,S,S] */
-    float *texture[TEXTURES];   /* [3,S,S], of standard deviation 1 */
-    float *grid;                /* [3,(S+2)^2] */
+    dfqi_size size;
+    float side;                 /* root of the area, by which leaves are large */
+    float *x;                   /* [3,Y,X] */
+    float *texture[TEXTURES];   /* [3,Y,X], of standard deviation 1 */
+    float *grid;                /* [3,(Y+2) (X+2)] */
     float base[COLORS], spread; /* the mean of all leaves' colours, and how far they are from it */
 } painter;
 
@@ -28,15 +30,15 @@ typedef struct leaf {
     float y, x, radius, cosine, sine;
     float flat;               /* the shorter axis by the longer one */
     float along, across;      /* how much brighter at the end of each axis */
-    const float *texture;     /* [3,S,S] */
+    const float *texture;     /* [3,Y,X] */
     float amount;             /* of the texture */
     int64_t shift_y, shift_x; /* of the texture */
     float color[COLORS];
 } leaf;
 
-int64_t dfqi_leaves_scratch(int64_t side)
+int64_t dfqi_leaves_scratch(dfqi_size size)
 {
-    return COLORS * (TEXTURES * side * side + (side + 2) * (side + 2));
+    return COLORS * (TEXTURES * dfqi_area(size) + (size.height + 2) * (size.width + 2));
 }
 
 static float clamp(float v, float most)
@@ -50,7 +52,8 @@ static float clamp(float v, float most)
  * most of it, as those of surfaces do. */
 static void add_octave(painter *p, int64_t step, float weight, float *y)
 {
-    int64_t side = p->side, g = side / step + 2, n = g * g;
+    const dfqi_size size = p->size;
+    const int64_t g = size.width / step + 2, n = (size.height / step + 2) * g;
     dfqi_rng_fill_normal(&p->r, p->grid, (size_t)(COLORS * n));
     for (int64_t i = 0; i < n; i++) {
         float common = same_color * p->grid[i], own = sqrtf(1 - same_color * same_color);
@@ -58,10 +61,10 @@ static void add_octave(painter *p, int64_t step, float weight, float *y)
             p->grid[c * n + i] = weight * (common + own * p->grid[c * n + i]);
     }
     for (int64_t c = 0; c < COLORS; c++)
-        for (int64_t i = 0; i < side; i++) {
+        for (int64_t i = 0; i < size.height; i++) {
             const float *row = p->grid + c * n + i / step * g;
             float down = (float)(i % step) / (float)step;
-            for (int64_t j = 0; j < side; j++, y++) {
+            for (int64_t j = 0; j < size.width; j++, y++) {
                 const float *at = row + j / step;
                 float right = (float)(j % step) / (float)step;
                 float top = at[0] + right * (at[1] - at[0]);
@@ -75,11 +78,11 @@ static void add_octave(painter *p, int64_t step, float weight, float *y)
  * amplitudes of all its frequencies, f^2 in number, so its own falls with one power less. */
 static void make_texture(painter *p, float *y)
 {
-    int64_t count = COLORS * p->side * p->side;
+    const int64_t count = COLORS * dfqi_area(p->size), longer = dfqi_longer(p->size);
     float power = dfqi_rng_range(&p->r, 0.5f, 2.0f);
     double sum = 0, squares = 0;
     memset(y, 0, (size_t)count * sizeof *y);
-    for (int64_t step = 1; step <= p->side; step *= 2)
+    for (int64_t step = 1; step <= longer; step *= 2)
         add_octave(p, step, powf((float)step, power - 1), y);
     for (int64_t i = 0; i < count; i++) {
         sum += (double)y[i];
@@ -95,18 +98,18 @@ static void make_texture(painter *p, float *y)
 static leaf draw_leaf(painter *p, float radius)
 {
     dfqi_rng *r = &p->r;
-    float side = (float)p->side, edge = side / 11, angle = dfqi_rng_range(r, 0, 3.14159265f);
+    float edge = p->side / 11, angle = dfqi_rng_range(r, 0, 3.14159265f);
     leaf l = {.radius = radius, .cosine = cosf(angle), .sine = sinf(angle)};
     l.shape = (shape)dfqi_rng_below(r, SHAPES);
-    l.y = dfqi_rng_range(r, -edge, side + edge);
-    l.x = dfqi_rng_range(r, -edge, side + edge);
+    l.y = dfqi_rng_range(r, -edge, (float)p->size.height + edge);
+    l.x = dfqi_rng_range(r, -edge, (float)p->size.width + edge);
     l.flat = dfqi_rng_range(r, 0.3f, 1.0f);
     l.along = shade * dfqi_rng_normal(r);
     l.across = shade * dfqi_rng_normal(r);
     l.texture = p->texture[dfqi_rng_below(r, TEXTURES)];
     l.amount = dfqi_rng_range(r, 0, most_texture);
-    l.shift_y = dfqi_rng_below(r, (uint32_t)p->side);
-    l.shift_x = dfqi_rng_below(r, (uint32_t)p->side);
+    l.shift_y = dfqi_rng_below(r, (uint32_t)p->size.height);
+    l.shift_x = dfqi_rng_below(r, (uint32_t)p->size.width);
     float light = dfqi_rng_normal(r);
     for (int c = 0; c < COLORS; c++) {
         float off = 0.7f * (light + saturation * dfqi_rng_normal(r));
@@ -130,21 +133,21 @@ static int covers(shape s, float u, float v)
 
 static void paint(painter *p, const leaf *l)
 {
-    int64_t side = p->side, plane = side * side;
+    const int64_t height = p->size.height, width = p->size.width, plane = height * width;
     float reach = 1.5f * l->radius; /* over the half diagonal of a square */
     int64_t top = (int64_t)fmaxf(0, l->y - reach), left = (int64_t)fmaxf(0, l->x - reach);
-    int64_t bottom = (int64_t)fminf((float)side, l->y + reach + 1);
-    int64_t right = (int64_t)fminf((float)side, l->x + reach + 1);
+    int64_t bottom = (int64_t)fminf((float)height, l->y + reach + 1);
+    int64_t right = (int64_t)fminf((float)width, l->x + reach + 1);
     for (int64_t i = top; i < bottom; i++)
         for (int64_t j = left; j < right; j++) {
             float dy = (float)i - l->y, dx = (float)j - l->x;
             float u = (l->cosine * dx + l->sine * dy) / l->radius;
             float v = (l->cosine * dy - l->sine * dx) / (l->radius * l->flat);
             if (!covers(l->shape, u, v)) continue;
-            int64_t from = (i + l->shift_y) % side * side + (j + l->shift_x) % side;
+            int64_t from = (i + l->shift_y) % height * width + (j + l->shift_x) % width;
             float light = l->along * u + l->across * v;
             for (int64_t c = 0; c < COLORS; c++)
-                p->x[c * plane + i * side + j] =
+                p->x[c * plane + i * width + j] =
                     l->color[c] + l->amount * l->texture[c * plane + from] + light;
         }
 }
@@ -171,7 +174,7 @@ static void paint_leaves(painter *p)
 
 static void paint_ground(painter *p)
 {
-    int64_t plane = p->side * p->side;
+    const int64_t plane = dfqi_area(p->size);
     float light = 0.4f * dfqi_rng_normal(&p->r);
     for (int c = 0; c < COLORS; c++)
         p->base[c] = light + 0.5f * saturation * dfqi_rng_normal(&p->r);
@@ -191,9 +194,10 @@ typedef struct job {
 static void draw_image(void *arg, int64_t i, int32_t thread)
 {
     const job *j = arg;
-    int64_t side = j->a->image, plane = side * side;
-    float *scratch = j->scratch + thread * dfqi_leaves_scratch(side);
-    painter p = {.side = side, .x = j->x + i * COLORS * plane};
+    const dfqi_size size = j->a->image;
+    const int64_t plane = dfqi_area(size);
+    float *scratch = j->scratch + thread * dfqi_leaves_scratch(size);
+    painter p = {.size = size, .side = sqrtf((float)plane), .x = j->x + i * COLORS * plane};
     p.r = dfqi_rng_make(j->first.seed, j->first.stream + (uint64_t)i);
     for (int t = 0; t < TEXTURES; t++) {
         p.texture[t] = scratch + t * COLORS * plane;

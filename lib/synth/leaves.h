@@ -8,12 +8,12 @@
 #include "base/rng.h"
 #include "nn/network.h"
 
-/* Scratch floats of one thread for images of this side. */
-int64_t dfqi_leaves_scratch(int64_t side);
+/* Scratch floats of one thread for images of this size. */
+int64_t dfqi_leaves_scratch(dfqi_size size);
 
-/* x[n,3,S,S], normalised as the network wants it. Image i is drawn from the i-th stream behind that
- * of `first`, so it does not depend on n. scratch: dfqi_leaves_scratch() floats for each thread of
- * the context. */
+/* x[n,3,height,width], normalised as the network wants it. Image i is drawn from the i-th stream
+ * behind that of `first`, so it does not depend on n. scratch: dfqi_leaves_scratch() floats for
+ * each thread of the context. */
 void dfqi_leaves_draw(dfq_context *ctx, const dfqi_arch *a, dfqi_rng first, int64_t n,
                       float *scratch, float *x);
 

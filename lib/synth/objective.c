@@ -242,7 +242,7 @@ dfq_status dfqi_objective_cost(const dfqi_synth *s, double *bytes, double *macs)
 
 static void mirror(const dfqi_synth *s, const float *from, float *to)
 {
-    int64_t width = s->model->net.arch.image, rows = s->o.batch * s->pixels / width;
+    int64_t width = s->model->net.arch.image.width, rows = s->o.batch * s->pixels / width;
     for (int64_t r = 0; r < rows; r++, from += width, to += width)
         for (int64_t i = 0; i < width; i++) to[i] = from[width - 1 - i];
 }

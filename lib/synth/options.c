@@ -59,7 +59,7 @@ void dfqi_synth_recipe(dfqi_synth_kind kind, int32_t parity, const dfqi_arch *a,
     }
     if (!dfqi_synth_generates(o->kind)) return;
     o->iterations = GENERATOR;
-    o->batch = dfqi_generator_trainer_batch(a ? a->image : 0);
+    o->batch = dfqi_generator_trainer_batch(a ? a->image : dfqi_square(0));
 }
 
 void dfqi_synth_settle(const dfqi_arch *a, dfqi_synth_options *o)

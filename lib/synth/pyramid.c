@@ -10,12 +10,18 @@ enum { LEAST_SIDE = 4, CHANNELS = 3 };
 /* Measured on ViT-Tiny: W4A4 accuracy on real pictures of ranges calibrated on 32 images. */
 static const float luminance = 1.2f, colour = 0.4f;
 
-dfqi_pyramid dfqi_pyramid_make(int64_t side, int32_t multi_scale)
+static bool halves(dfqi_size s)
 {
-    dfqi_pyramid p = {.side = side, .multi_scale = multi_scale, .scales = 1, .floats = side * side};
-    for (int64_t n = side; multi_scale && n % 2 == 0 && n / 2 >= LEAST_SIDE; p.scales++) {
-        n /= 2;
-        p.floats += n * n;
+    return s.height % 2 == 0 && s.width % 2 == 0 && dfqi_shorter(s) / 2 >= LEAST_SIDE;
+}
+
+dfqi_pyramid dfqi_pyramid_make(dfqi_size size, int32_t multi_scale)
+{
+    dfqi_pyramid p = {.size = size, .multi_scale = multi_scale, .scales = 1};
+    p.floats = dfqi_area(size);
+    for (dfqi_size s = size; multi_scale && halves(s); p.scales++) {
+        s = dfqi_size_over(s, 2);
+        p.floats += dfqi_area(s);
     }
     return p;
 }
@@ -57,11 +63,12 @@ static int64_t neighbour(int64_t i, int64_t n)
     return k < 0 ? 0 : k < n ? k : n - 1;
 }
 
-/* fine[2n][2n] = weight * fine + interpolated coarse[n][n] */
-static void add_up(const float *coarse, int64_t n, float weight, float *fine)
+/* fine[2 Y][2 X] = weight * fine + interpolated coarse[Y][X] of size `s` */
+static void add_up(const float *coarse, dfqi_size s, float weight, float *fine)
 {
-    for (int64_t y = 0; y < 2 * n; y++) {
-        const float *a = coarse + y / 2 * n, *b = coarse + neighbour(y, n) * n;
+    const int64_t n = s.width;
+    for (int64_t y = 0; y < 2 * s.height; y++) {
+        const float *a = coarse + y / 2 * n, *b = coarse + neighbour(y, s.height) * n;
         float *out = fine + y * 2 * n;
         for (int64_t x = 0; x < 2 * n; x++) {
             int64_t i = x / 2, k = neighbour(x, n);
@@ -70,12 +77,13 @@ static void add_up(const float *coarse, int64_t n, float weight, float *fine)
     }
 }
 
-/* coarse[n][n] = the adjoint applied to fine[2n][2n] */
-static void down(const float *fine, int64_t n, float *coarse)
+/* coarse[Y][X] of size `s` = the adjoint applied to fine[2 Y][2 X] */
+static void down(const float *fine, dfqi_size s, float *coarse)
 {
-    memset(coarse, 0, (size_t)(n * n) * sizeof *coarse);
-    for (int64_t y = 0; y < 2 * n; y++) {
-        float *a = coarse + y / 2 * n, *b = coarse + neighbour(y, n) * n;
+    const int64_t n = s.width;
+    memset(coarse, 0, (size_t)dfqi_area(s) * sizeof *coarse);
+    for (int64_t y = 0; y < 2 * s.height; y++) {
+        float *a = coarse + y / 2 * n, *b = coarse + neighbour(y, s.height) * n;
         const float *in = fine + y * 2 * n;
         for (int64_t x = 0; x < 2 * n; x++) {
             int64_t i = x / 2, k = neighbour(x, n);
@@ -98,7 +106,7 @@ static void split_image(void *arg, int64_t image, int32_t thread)
 {
     const job *j = arg;
     const dfqi_pyramid *p = j->p;
-    int64_t pixels = p->side * p->side;
+    const int64_t pixels = dfqi_area(p->size);
     float *out = j->scales + image * CHANNELS * p->floats;
     (void)thread;
     /* the finest scales first lie side by side, where the colours are turned */
@@ -107,9 +115,13 @@ static void split_image(void *arg, int64_t image, int32_t thread)
     for (int64_t c = CHANNELS - 1; c >= 0; c--) {
         float *plane = out + c * p->floats;
         memmove(plane, out + c * pixels, (size_t)pixels * sizeof *out);
-        int64_t n = p->side;
-        for (int32_t k = 1; k < p->scales; k++, n /= 2, plane += 4 * n * n)
-            down(plane, n / 2, plane + n * n);
+        dfqi_size s = p->size;
+        for (int32_t k = 1; k < p->scales; k++) {
+            float *coarse = plane + dfqi_area(s);
+            s = dfqi_size_over(s, 2);
+            down(plane, s, coarse);
+            plane = coarse;
+        }
     }
 }
 
@@ -123,12 +135,13 @@ void dfqi_pyramid_split(dfq_context *ctx, const dfqi_pyramid *p, int64_t n, cons
 /* Sums the scales into the finest one: the coarsest into the next finer one, and so on. */
 static void sum_scales(const dfqi_pyramid *p, float *plane)
 {
-    int64_t n = p->side >> (p->scales - 1);
-    float *at = plane + p->floats - n * n;
-    for (int32_t k = p->scales - 2; k >= 0; k--, n *= 2) {
-        float *fine = at - 4 * n * n;
-        add_up(at, n, scale_weight(p, k), fine);
+    dfqi_size s = dfqi_size_over(p->size, (int64_t)1 << (p->scales - 1));
+    float *at = plane + p->floats - dfqi_area(s);
+    for (int32_t k = p->scales - 2; k >= 0; k--) {
+        float *fine = at - 4 * dfqi_area(s);
+        add_up(at, s, scale_weight(p, k), fine);
         at = fine;
+        s = (dfqi_size){2 * s.height, 2 * s.width};
     }
 }
 
@@ -136,7 +149,7 @@ static void add_image(void *arg, int64_t image, int32_t thread)
 {
     const job *j = arg;
     const dfqi_pyramid *p = j->p;
-    int64_t pixels = p->side * p->side;
+    const int64_t pixels = dfqi_area(p->size);
     float *d = j->scales + image * CHANNELS * p->floats, *x = j->x + image * CHANNELS * pixels;
     (void)thread;
     for (int64_t c = 0; c < CHANNELS; c++) sum_scales(p, d + c * p->floats);

@@ -70,7 +70,7 @@ dfq_status dfqi_synth_finished_images(const dfqi_synth *s, dfqi_images *out_imag
                               .refs = 1,
                               .dtype = DFQI_F32,
                               .rank = 4,
-                              .dims = {n, a->channels, a->image, a->image}};
+                              .dims = {n, a->channels, a->image.height, a->image.width}};
     *out_labels = *s->labels;
     out_labels->dims[0] = n;
     return DFQ_OK;
@@ -95,8 +95,8 @@ static dfq_status read_back(const dfqi_synth *s, int64_t n, dfq_tensor **out)
     dfq_tensor *t;
     dfq_status status = DFQ_OK;
     const float *x;
-    DFQI_TRY(
-        dfqi_tensor_new(s->ctx, DFQI_F32, 4, (int64_t[]){n, a->channels, a->image, a->image}, &t));
+    DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 4,
+                             (int64_t[]){n, a->channels, a->image.height, a->image.width}, &t));
     for (int64_t i = 0; i < n && status == DFQ_OK; i++) {
         status = dfqi_images_at(&s->finished, i, 1, &x);
         if (status == DFQ_OK)

@@ -8,15 +8,16 @@
 
 enum { GAP = 4, TILE_MAX = 112, TILES_MAX = 256 };
 
-static int64_t canvas_side(int64_t tiles, int32_t tile)
+/* Of tiles along an axis. */
+static int64_t canvas_side(int64_t tiles, int64_t tile)
 {
     return tiles * (tile + GAP) + GAP;
 }
 
-static dfq_status new_canvas(dfq_context *ctx, int64_t columns, int64_t rows, int32_t tile,
+static dfq_status new_canvas(dfq_context *ctx, int64_t columns, int64_t rows, dfqi_size tile,
                              dfqi_image *out)
 {
-    int64_t width = canvas_side(columns, tile), height = canvas_side(rows, tile);
+    int64_t width = canvas_side(columns, tile.width), height = canvas_side(rows, tile.height);
     if (width > INT32_MAX || height > INT32_MAX)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
                          "the sheet is %lld x %lld pixels, which is too large; take fewer images",
@@ -34,26 +35,40 @@ static void paste(dfqi_image *canvas, const dfqi_image *tile, int64_t column, in
                tile->rgb + y * tile->width * 3, (size_t)tile->width * 3);
 }
 
-/* One image, `side` pixels wide. */
-static dfq_status picture(const dfqi_model *m, const float *x, int32_t side, dfqi_image *out)
+static dfq_status new_image(dfq_context *ctx, dfqi_size size, dfqi_image *out)
+{
+    return dfqi_image_new(ctx, (int32_t)size.width, (int32_t)size.height, out);
+}
+
+/* One image in the size of a tile. */
+static dfq_status picture(const dfqi_model *m, const float *x, dfqi_size tile, dfqi_image *out)
 {
     const dfqi_arch *a = &m->net.arch;
-    int32_t full = (int32_t)a->image;
     dfqi_image im;
-    DFQI_TRY(dfqi_image_new(m->ctx, full, full, &im));
+    DFQI_TRY(new_image(m->ctx, a->image, &im));
     dfqi_image_denormalise(x, a->mean, a->std, &im);
-    if (side == full) {
+    if (dfqi_same_size(tile, a->image)) {
         *out = im;
         return DFQ_OK;
     }
-    dfq_status status = dfqi_image_resize(&im, side, side, DFQI_BICUBIC, out);
+    dfq_status status =
+        dfqi_image_resize(&im, (int32_t)tile.width, (int32_t)tile.height, DFQI_BICUBIC, out);
     dfqi_image_fini(&im);
     return status;
 }
 
-static int32_t tile_of(const dfqi_model *m)
+static int64_t shrunk(int64_t extent, int64_t longer)
 {
-    return m->net.arch.image < TILE_MAX ? (int32_t)m->net.arch.image : TILE_MAX;
+    const int64_t n = extent * TILE_MAX / longer;
+    return n > 0 ? n : 1;
+}
+
+static dfqi_size tile_of(const dfqi_model *m)
+{
+    const dfqi_size image = m->net.arch.image;
+    const int64_t longer = dfqi_longer(image);
+    if (longer < TILE_MAX) return image;
+    return (dfqi_size){shrunk(image.height, longer), shrunk(image.width, longer)};
 }
 
 /* Of a sheet of n images, as square as can be. */
@@ -68,13 +83,13 @@ void dfqi_contact_sheet_size(const dfqi_model *m, int64_t n, int64_t *width, int
 {
     if (n > TILES_MAX) n = TILES_MAX;
     int64_t columns = columns_of(n);
-    *width = canvas_side(columns, tile_of(m));
-    *height = canvas_side((n + columns - 1) / columns, tile_of(m));
+    *width = canvas_side(columns, tile_of(m).width);
+    *height = canvas_side((n + columns - 1) / columns, tile_of(m).height);
 }
 
 dfq_status dfqi_contact_sheet(const dfqi_model *m, const dfqi_images *images, const char *path)
 {
-    int32_t tile = tile_of(m);
+    const dfqi_size tile = tile_of(m);
     int64_t n = images->n < TILES_MAX ? images->n : TILES_MAX, columns = columns_of(n);
     dfqi_image canvas, im;
     dfq_status status = DFQ_OK;
@@ -105,18 +120,18 @@ static void colour(double v, uint8_t rgb[3])
         rgb[c] = (uint8_t)rint(stops[i][c] + (at - i) * (stops[i + 1][c] - stops[i][c]));
 }
 
-/* map[side * side] in a tile of `tile` pixels; NaN and constant maps come out dark. */
-static void draw_map(const double *map, int64_t side, dfqi_image *tile)
+/* map[Y X] of size `grid` in a tile; NaN and constant maps come out dark. */
+static void draw_map(const double *map, dfqi_size grid, dfqi_image *tile)
 {
     double lo = map[0], hi = map[0];
-    for (int64_t i = 1; i < side * side; i++) {
+    for (int64_t i = 1; i < dfqi_area(grid); i++) {
         lo = fmin(lo, map[i]);
         hi = fmax(hi, map[i]);
     }
     for (int64_t y = 0; y < tile->height; y++)
         for (int64_t x = 0; x < tile->width; x++) {
-            double v =
-                (map[y * side / tile->height * side + x * side / tile->width] - lo) / (hi - lo);
+            const double *row = map + y * grid.height / tile->height * grid.width;
+            double v = (row[x * grid.width / tile->width] - lo) / (hi - lo);
             colour(v > 0 && v <= 1 ? v : 0, tile->rgb + (y * tile->width + x) * 3);
         }
 }
@@ -178,16 +193,17 @@ dfq_status dfqi_attention_sheet(const dfqi_model *m, const dfq_tensor *images, i
                          "%s has no class token, whose attention a picture shows; must be a ViT or "
                          "DeiT",
                          a->name);
-    int32_t side = (int32_t)a->image;
-    int64_t grid = a->image / a->of.vit.patch, n = grid * grid, heads = a->of.vit.heads;
+    const dfqi_size grid = dfqi_size_over(a->image, a->of.vit.patch);
+    const int64_t n = dfqi_area(grid), heads = a->of.vit.heads;
     dfqi_image canvas = {.ctx = m->ctx}, tile = {.ctx = m->ctx}, im = {.ctx = m->ctx};
     dfq_status status = DFQ_E_NOMEM;
     double *maps = dfqi_calloc(m->ctx, (size_t)((2 * heads + 1) * n), sizeof *maps);
     if (!maps) goto out;
     DFQI_GOTO(attention_maps(m, dfqi_tensor_f32(images) + index * dfqi_arch_pixels(a), maps), out);
-    DFQI_GOTO(new_canvas(m->ctx, heads + 1, 2, side, &canvas), out);
-    DFQI_GOTO(dfqi_image_new(m->ctx, side, side, &tile), out);
-    DFQI_GOTO(picture(m, dfqi_tensor_f32(images) + index * dfqi_arch_pixels(a), side, &im), out);
+    DFQI_GOTO(new_canvas(m->ctx, heads + 1, 2, a->image, &canvas), out);
+    DFQI_GOTO(new_image(m->ctx, a->image, &tile), out);
+    DFQI_GOTO(picture(m, dfqi_tensor_f32(images) + index * dfqi_arch_pixels(a), a->image, &im),
+              out);
     paste(&canvas, &im, 0, 0);
     for (int64_t h = 0; h < 2 * heads + 1; h++) {
         draw_map(maps + h * n, grid, &tile);

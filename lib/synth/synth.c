@@ -122,9 +122,9 @@ static dfq_status allocate(dfqi_synth *s)
     if (!s->floats || !s->losses) return DFQ_E_NOMEM;
     lay_out(s, s->floats);
     if (!s->finished.file) {
-        DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 4,
-                                 (int64_t[]){s->o.images, a->channels, a->image, a->image},
-                                 &s->images));
+        DFQI_TRY(dfqi_tensor_new(
+            s->ctx, DFQI_F32, 4,
+            (int64_t[]){s->o.images, a->channels, a->image.height, a->image.width}, &s->images));
         s->finished = (dfqi_images){
             .n = s->o.images, .pixels = s->pixels, .memory = dfqi_tensor_f32(s->images)};
     }

@@ -28,27 +28,27 @@ static int64_t round_even(double v)
 }
 
 /* torchvision's RandomResizedCrop: an area and an aspect ratio that fit, else the whole image. */
-static void draw_crop(dfqi_rng *r, int64_t side, float smallest, dfqi_draw *d)
+static void draw_crop(dfqi_rng *r, dfqi_size size, float smallest, dfqi_draw *d)
 {
-    double area = (double)side * (double)side, log_ratio = log(4.0 / 3.0);
+    double area = (double)size.height * (double)size.width, log_ratio = log(4.0 / 3.0);
     for (int i = 0; i < CROP_TRIES; i++) {
         double target = area * dfqi_rng_range(r, smallest, 1.0f);
         double ratio = exp(log_ratio * (2.0 * dfqi_rng_uniform(r) - 1.0));
         int64_t width = round_even(sqrt(target * ratio));
         int64_t height = round_even(sqrt(target / ratio));
-        if (width < 1 || width > side || height < 1 || height > side) continue;
-        d->top = dfqi_rng_below(r, (uint32_t)(side - height + 1));
-        d->left = dfqi_rng_below(r, (uint32_t)(side - width + 1));
+        if (width < 1 || width > size.width || height < 1 || height > size.height) continue;
+        d->top = dfqi_rng_below(r, (uint32_t)(size.height - height + 1));
+        d->left = dfqi_rng_below(r, (uint32_t)(size.width - width + 1));
         d->height = height;
         d->width = width;
         return;
     }
 }
 
-void dfqi_augment_draw(dfqi_augment_kind kind, uint64_t seed, int64_t step, int64_t side,
+void dfqi_augment_draw(dfqi_augment_kind kind, uint64_t seed, int64_t step, dfqi_size size,
                        dfqi_draw *out)
 {
-    dfqi_draw d = {.height = side, .width = side};
+    dfqi_draw d = {.height = size.height, .width = size.width};
     dfqi_rng r = dfqi_rng_make(seed, (uint64_t)AUGMENT_STREAM << 60 | (uint64_t)step);
     if (kind != DFQI_AUGMENT_NONE) {
         d.mirror = dfqi_rng_uniform(&r) < 0.5f;
@@ -58,7 +58,7 @@ void dfqi_augment_draw(dfqi_augment_kind kind, uint64_t seed, int64_t step, int6
         dfqi_rng_permute(&r, d.order, 4);
         for (int i = 0; i < 3; i++) d.color[i] = dfqi_rng_range(&r, 0.2f, 1.8f);
         d.color[DFQI_COLOR_HUE] = dfqi_rng_range(&r, -0.2f, 0.2f);
-        draw_crop(&r, side, kind == DFQI_AUGMENT_FULL ? 0.08f : 0.5f, &d);
+        draw_crop(&r, size, kind == DFQI_AUGMENT_FULL ? 0.08f : 0.5f, &d);
     }
     if (kind == DFQI_AUGMENT_MILD || kind == DFQI_AUGMENT_SYNTHETIC) {
         d.jitter = d.gray = 0;
@@ -66,7 +66,8 @@ void dfqi_augment_draw(dfqi_augment_kind kind, uint64_t seed, int64_t step, int6
     }
     if (kind == DFQI_AUGMENT_SYNTHETIC) {
         d.each = 1;
-        d.sigma = (float)side / 224 * expf(dfqi_rng_range(&r, 0, 1.8f)); /* 1 to 6 of 224 pixels */
+        d.sigma = (float)dfqi_shorter(size) / 224 *
+                  expf(dfqi_rng_range(&r, 0, 1.8f)); /* 1 to 6 of 224 pixels */
         d.own = dfqi_rng_make(seed, (uint64_t)OWN_STREAM << 60 | (uint64_t)step * MOST_IMAGES);
     }
     *out = d;
@@ -74,44 +75,46 @@ void dfqi_augment_draw(dfqi_augment_kind kind, uint64_t seed, int64_t step, int6
 
 /* -- memory ------------------------------------------------------------------------------------ */
 
-/* Kernel int(0.1 side), made odd. */
-static int64_t blur_radius(int64_t side)
+/* Kernel int(0.1 shorter side), made odd. */
+static int64_t blur_radius(dfqi_size size)
 {
-    return (int64_t)(0.1 * (double)side) / 2;
+    return (int64_t)(0.1 * (double)dfqi_shorter(size)) / 2;
 }
 
 /* A plane with margins above and below, a row with both of its own, and two planes. */
-static int64_t scratch_floats(int64_t side)
+static int64_t scratch_floats(dfqi_size size)
 {
-    int64_t padded = side + 2 * blur_radius(side);
-    return padded * side + padded + 2 * side * side;
+    const int64_t margins = 2 * blur_radius(size);
+    return (size.height + margins) * size.width + size.width + margins + 2 * dfqi_area(size);
 }
 
 /* Floats and 32-bit integers together. */
-static int64_t words(const dfq_context *ctx, int64_t side)
+static int64_t words(const dfq_context *ctx, dfqi_size size)
 {
-    return ctx->threads * scratch_floats(side) + 6 * side + 2 * blur_radius(side) + 1;
+    return ctx->threads * scratch_floats(size) + 3 * (size.height + size.width) +
+           2 * blur_radius(size) + 1;
 }
 
-double dfqi_augment_bytes(const dfq_context *ctx, int64_t side)
+double dfqi_augment_bytes(const dfq_context *ctx, dfqi_size size)
 {
-    return (double)words(ctx, side) * (double)sizeof(float);
+    return (double)words(ctx, size) * (double)sizeof(float);
 }
 
-dfq_status dfqi_augment_new(dfq_context *ctx, int64_t side, const float mean[3], const float std[3],
-                            dfqi_augment *out)
+dfq_status dfqi_augment_new(dfq_context *ctx, dfqi_size size, const float mean[3],
+                            const float std[3], dfqi_augment *out)
 {
-    dfqi_augment a = {.ctx = ctx, .side = side, .radius = blur_radius(side)};
+    dfqi_augment a = {.ctx = ctx, .size = size, .radius = blur_radius(size)};
+    const int64_t axes = size.height + size.width;
     memcpy(a.mean, mean, sizeof a.mean);
     memcpy(a.std, std, sizeof a.std);
-    a.scratch = dfqi_calloc(ctx, (size_t)(words(ctx, side) - 4 * side), sizeof *a.scratch);
-    a.from = dfqi_calloc(ctx, 4 * (size_t)side, sizeof *a.from);
+    a.scratch = dfqi_calloc(ctx, (size_t)(words(ctx, size) - 2 * axes), sizeof *a.scratch);
+    a.from = dfqi_calloc(ctx, 2 * (size_t)axes, sizeof *a.from);
     if (!a.scratch || !a.from) {
         dfqi_augment_fini(&a);
         return DFQ_E_NOMEM;
     }
-    a.blend = a.scratch + ctx->threads * scratch_floats(side);
-    a.kernel = a.blend + 2 * side;
+    a.blend = a.scratch + ctx->threads * scratch_floats(size);
+    a.kernel = a.blend + axes;
     *out = a;
     return DFQ_OK;
 }
@@ -149,15 +152,15 @@ static void axis(int64_t side, int64_t first, int64_t count, int mirror, int32_t
 static void crop_plane(const dfqi_augment *a, const dfqi_draw *d, const float *in, float *out,
                        float *row)
 {
-    int64_t side = a->side;
-    const int32_t *top = a->from, *bottom = top + side, *left = top + 2 * side,
-                  *right = top + 3 * side;
-    const float *down = a->blend, *across = a->blend + side;
-    for (int64_t y = 0; y < side; y++, out += side) {
-        const float *p = in + top[y] * side, *q = in + bottom[y] * side;
+    const int64_t height = a->size.height, width = a->size.width;
+    const int32_t *top = a->from, *bottom = top + height, *left = bottom + height,
+                  *right = left + width;
+    const float *down = a->blend, *across = a->blend + height;
+    for (int64_t y = 0; y < height; y++, out += width) {
+        const float *p = in + top[y] * width, *q = in + bottom[y] * width;
         for (int64_t x = d->left; x < d->left + d->width; x++)
             row[x] = p[x] + down[y] * (q[x] - p[x]);
-        for (int64_t x = 0; x < side; x++)
+        for (int64_t x = 0; x < width; x++)
             out[x] = row[left[x]] + across[x] * (row[right[x]] - row[left[x]]);
     }
 }
@@ -201,38 +204,39 @@ static void weigh(const float *kernel, int64_t taps, const float *from, int64_t 
  * scratch. */
 static void blur_plane(const job *j, float *x, float *plane, float *row)
 {
-    int64_t side = j->a->side, radius = j->radius, taps = 2 * radius + 1;
-    for (int64_t y = 0; y < side; y++) {
-        for (int64_t i = -radius; i < side + radius; i++)
-            row[i + radius] = x[y * side + reflect(i, side)];
-        weigh(j->a->kernel, taps, row, 1, side, plane + (y + radius) * side);
+    const int64_t height = j->a->size.height, width = j->a->size.width;
+    const int64_t radius = j->radius, taps = 2 * radius + 1;
+    for (int64_t y = 0; y < height; y++) {
+        for (int64_t i = -radius; i < width + radius; i++)
+            row[i + radius] = x[y * width + reflect(i, width)];
+        weigh(j->a->kernel, taps, row, 1, width, plane + (y + radius) * width);
     }
-    for (int64_t y = -radius; y < side + radius; y++)
-        if (y < 0 || y >= side)
-            memcpy(plane + (y + radius) * side, plane + (reflect(y, side) + radius) * side,
-                   (size_t)side * sizeof *plane);
-    for (int64_t y = 0; y < side; y++)
-        weigh(j->a->kernel, taps, plane + y * side, side, side, x + y * side);
+    for (int64_t y = -radius; y < height + radius; y++)
+        if (y < 0 || y >= height)
+            memcpy(plane + (y + radius) * width, plane + (reflect(y, height) + radius) * width,
+                   (size_t)width * sizeof *plane);
+    for (int64_t y = 0; y < height; y++)
+        weigh(j->a->kernel, taps, plane + y * width, width, width, x + y * width);
 }
 
 /* -- colours and focus of each image ----------------------------------------------------------- */
 
-void dfqi_augment_focus(dfqi_rng *r, int64_t side, float *share)
+void dfqi_augment_focus(dfqi_rng *r, dfqi_size size, float *share)
 {
     enum { WAVES = 4 };
-    float along[WAVES], across[WAVES], phase[WAVES], turn = 6.2831853f / (float)side;
+    float along[WAVES], across[WAVES], phase[WAVES], turn = 6.2831853f;
     for (int k = 0; k < WAVES; k++) {
-        along[k] = turn * dfqi_rng_range(r, -1.5f, 1.5f);
-        across[k] = turn * dfqi_rng_range(r, -1.5f, 1.5f);
+        along[k] = turn / (float)size.height * dfqi_rng_range(r, -1.5f, 1.5f);
+        across[k] = turn / (float)size.width * dfqi_rng_range(r, -1.5f, 1.5f);
         phase[k] = dfqi_rng_range(r, 0, 6.2831853f);
     }
     float deviation = sqrtf(0.5f * WAVES), cut = deviation * dfqi_rng_range(r, -1.3f, 0);
-    for (int64_t y = 0; y < side; y++)
-        for (int64_t x = 0; x < side; x++) {
+    for (int64_t y = 0; y < size.height; y++)
+        for (int64_t x = 0; x < size.width; x++) {
             float wave = 0;
             for (int k = 0; k < WAVES; k++)
                 wave += cosf(along[k] * (float)y + across[k] * (float)x + phase[k]);
-            share[y * side + x] = 1 / (1 + expf(8 * (cut - wave) / deviation));
+            *share++ = 1 / (1 + expf(8 * (cut - wave) / deviation));
         }
 }
 
@@ -243,8 +247,8 @@ void dfqi_augment_focus(dfqi_rng *r, int64_t side, float *share)
 static void vary_image(const job *j, int64_t i, float *out, float *scratch)
 {
     const dfqi_augment *a = j->a;
-    int64_t side = a->side, pixels = side * side;
-    float *row = scratch + pixels + 2 * a->radius * side, *share = row + side + 2 * a->radius;
+    const int64_t width = a->size.width, pixels = dfqi_area(a->size);
+    float *row = scratch + pixels + 2 * a->radius * width, *share = row + width + 2 * a->radius;
     float *sharp = share + pixels;
     dfqi_rng r = dfqi_rng_make(j->d->own.seed, j->d->own.stream + (uint64_t)i);
     dfqi_draw colors = {.order = {DFQI_COLOR_SATURATION, DFQI_COLOR_CONTRAST, DFQI_COLOR_BRIGHTNESS,
@@ -254,7 +258,7 @@ static void vary_image(const job *j, int64_t i, float *out, float *scratch)
     colors.color[DFQI_COLOR_BRIGHTNESS] = dfqi_rng_range(&r, 0.6f, 1.4f);
     dfqi_color_jitter(&colors, a->mean, a->std, pixels, out);
     if (dfqi_rng_below(&r, 2) == 0) return;
-    dfqi_augment_focus(&r, side, share);
+    dfqi_augment_focus(&r, a->size, share);
     for (int64_t c = 0; c < 3; c++, out += pixels) {
         memcpy(sharp, out, (size_t)pixels * sizeof *out);
         blur_plane(j, out, scratch, row);
@@ -269,12 +273,12 @@ static void one_image(void *arg, int64_t i, int32_t thread)
     const job *j = arg;
     const dfqi_augment *a = j->a;
     const dfqi_draw *d = j->d;
-    int64_t pixels = a->side * a->side;
+    const int64_t pixels = dfqi_area(a->size), height = a->size.height, width = a->size.width;
     const float *in = j->images + i * 3 * pixels;
     float *out = j->out + i * 3 * pixels;
-    float *plane = a->scratch + thread * scratch_floats(a->side);
-    float *row = plane + (a->side + 2 * a->radius) * a->side;
-    if (d->height == a->side && d->width == a->side && !d->mirror)
+    float *plane = a->scratch + thread * scratch_floats(a->size);
+    float *row = plane + (height + 2 * a->radius) * width;
+    if (d->height == height && d->width == width && !d->mirror)
         memcpy(out, in, 3 * (size_t)pixels * sizeof *out);
     else
         for (int c = 0; c < 3; c++) crop_plane(a, d, in + c * pixels, out + c * pixels, row);
@@ -290,11 +294,11 @@ static void one_image(void *arg, int64_t i, int32_t thread)
 void dfqi_augment_apply(dfqi_augment *a, const dfqi_draw *d, int64_t n, const float *images,
                         float *out)
 {
-    int64_t side = a->side;
+    const int64_t height = a->size.height, width = a->size.width;
     job j = {.a = a, .d = d, .images = images, .out = out};
-    axis(side, d->top, d->height, 0, a->from, a->from + side, a->blend);
-    axis(side, d->left, d->width, d->mirror, a->from + 2 * side, a->from + 3 * side,
-         a->blend + side);
+    int32_t *left = a->from + 2 * height;
+    axis(height, d->top, d->height, 0, a->from, a->from + height, a->blend);
+    axis(width, d->left, d->width, d->mirror, left, left + width, a->blend + height);
     if (d->sigma > 0) { /* beyond 7 sigma weights vanish, into slow denormal numbers first */
         int64_t reach = (int64_t)ceilf(7.0f * d->sigma);
         j.radius = reach < a->radius ? reach : a->radius;

@@ -6,6 +6,7 @@
 
 #include "base/context.h"
 #include "base/rng.h"
+#include "base/size.h"
 
 typedef enum dfqi_augment_kind {
     DFQI_AUGMENT_NONE = 0,
@@ -28,30 +29,30 @@ typedef struct dfqi_draw {
 } dfqi_draw;
 
 /* The draw of a step. */
-void dfqi_augment_draw(dfqi_augment_kind kind, uint64_t seed, int64_t step, int64_t side,
+void dfqi_augment_draw(dfqi_augment_kind kind, uint64_t seed, int64_t step, dfqi_size size,
                        dfqi_draw *out);
 
-/* Scratch memory and constants for images[3][side][side], normalised by mean and std. */
+/* Scratch memory and constants for images[3][height][width], normalised by mean and std. */
 typedef struct dfqi_augment {
     dfq_context *ctx;
-    int64_t side;
+    dfqi_size size;
     float mean[3], std[3];
     float *scratch; /* [threads][dfqi_augment_floats] */
-    float *blend;   /* [2][side] weight of the second neighbour, rows then columns */
-    int32_t *from;  /* [4][side] first and second neighbour: rows, then columns */
+    float *blend;   /* [height + width] weight of the second neighbour, rows then columns */
+    int32_t *from;  /* [2 (height + width)] first and second neighbours: rows, then columns */
     float *kernel;  /* blur, [2 radius + 1] */
     int64_t radius;
 } dfqi_augment;
 
-DFQI_CHECKED dfq_status dfqi_augment_new(dfq_context *ctx, int64_t side, const float mean[3],
+DFQI_CHECKED dfq_status dfqi_augment_new(dfq_context *ctx, dfqi_size size, const float mean[3],
                                          const float std[3], dfqi_augment *out);
 void dfqi_augment_fini(dfqi_augment *a);
 /* Bytes that dfqi_augment_new allocates. */
-double dfqi_augment_bytes(const dfq_context *ctx, int64_t side);
+double dfqi_augment_bytes(const dfq_context *ctx, dfqi_size size);
 
 /* How sharp each pixel of an image is, 0..1: a few waves of about its size, cut where 50 to 90 % of
  * the image lie above. */
-void dfqi_augment_focus(dfqi_rng *r, int64_t side, float *share);
+void dfqi_augment_focus(dfqi_rng *r, dfqi_size size, float *share);
 
 /* out[i] = augmented images[i], i < n. */
 void dfqi_augment_apply(dfqi_augment *a, const dfqi_draw *d, int64_t n, const float *images,

@@ -199,7 +199,7 @@ dfqi_loss_surface dfqi_diagnosis_surface_of(dfqi_diagnosis *d)
                                .weights = d->weights,
                                .floats = d->values,
                                .rank = 3,
-                               .dims = {a->channels, a->image, a->image},
+                               .dims = {a->channels, a->image.height, a->image.width},
                                .n = d->n_images,
                                .classes = d->classes,
                                .images = dfqi_tensor_f32(d->images),

@@ -62,7 +62,7 @@ static int64_t at_most(int64_t v, int64_t most)
 static void ait_parity(const dfqi_recipe_case *c, dfqi_tune_options *o)
 {
     int64_t steps = c->steps > 0 ? c->steps : AIT_STEPS;
-    int large = c->image > SMALL_SIDE;
+    int large = dfqi_longer(c->image) > SMALL_SIDE;
     mimiq(o);
     o->optimizer = DFQ_OPTIMIZER_SGD;
     o->schedule = DFQ_SCHEDULE_MULTI_STEP;

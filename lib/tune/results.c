@@ -87,7 +87,7 @@ dfq_status dfqi_tune_generator_images(const dfqi_tune *t, dfq_tensor **out_image
                                       dfq_tensor **out_labels)
 {
     const dfqi_arch *a = &t->student->net.arch;
-    int64_t dims[4] = {t->o.batch, a->channels, a->image, a->image};
+    int64_t dims[4] = {t->o.batch, a->channels, a->image.height, a->image.width};
     dfq_tensor *images, *labels;
     if (!t->from_generator.made.images)
         return dfqi_fail(t->ctx, DFQ_E_INVALID,

@@ -165,7 +165,7 @@ static dfq_status text(dfqi_tune *t, char *out, size_t size)
 {
     dfqi_set_state *s = &t->from_set;
     const dfqi_arch *a = &t->student->net.arch;
-    int64_t dims[4] = {s->all.n, a->channels, a->image, a->image};
+    int64_t dims[4] = {s->all.n, a->channels, a->image.height, a->image.width};
     uint64_t hash = dfqi_hash(DFQI_HASH_START, dims, sizeof dims);
     const float *x;
     for (int64_t i = 0; i < s->all.n && !s->hashed; i++) {

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/progress.h"
 #include "graph/ops.h"
+#include "nn/family.h"
 
 /* -- options ----------------------------------------------------------------------------------- */
 
@@ -54,8 +55,11 @@ static dfq_status check_name(dfq_context *ctx, const char *name)
 
 static dfq_status check_arch(dfq_context *ctx, const dfqi_arch *a)
 {
-    DFQI_TRY(dfqi_check_whole(ctx, NULL, "image", a->image, 1, 1024));
-    DFQI_TRY(dfqi_check_whole(ctx, NULL, "patch", a->of.vit.patch, 1, a->image));
+    const int64_t patch = a->of.vit.patch;
+    char text[DFQI_SIZE_TEXT];
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "image", a->image.height, 1, 1024));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "image_width", a->image.width, 1, 1024));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "patch", patch, 1, dfqi_shorter(a->image)));
     DFQI_TRY(dfqi_check_whole(ctx, NULL, "width", a->of.vit.width, 1, 65536));
     DFQI_TRY(dfqi_check_whole(ctx, NULL, "depth", a->of.vit.depth, 1, 999));
     DFQI_TRY(dfqi_check_whole(ctx, NULL, "heads", a->of.vit.heads, 1,
@@ -66,9 +70,9 @@ static dfq_status check_arch(dfq_context *ctx, const dfqi_arch *a)
         DFQI_TRY(dfqi_check_real(ctx, NULL, "mean", (double)a->mean[k], -10.0, 10.0));
         DFQI_TRY(dfqi_check_real(ctx, NULL, "std", (double)a->std[k], (double)1e-6f, 10.0));
     }
-    if (a->image % a->of.vit.patch)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "image is %lld, must be a multiple of patch, %lld",
-                         (long long)a->image, (long long)a->of.vit.patch);
+    if (a->image.height % patch || a->image.width % patch)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "image is %s, must be a multiple of patch, %lld",
+                         dfqi_size_text(a->image, text), (long long)patch);
     if (a->of.vit.width % a->of.vit.heads)
         return dfqi_fail(ctx, DFQ_E_INVALID, "width is %lld, must be a multiple of heads, %lld",
                          (long long)a->of.vit.width, (long long)a->of.vit.heads);
@@ -80,15 +84,16 @@ dfq_status dfqi_train_create_model(dfq_context *ctx, const dfqi_arch *arch, uint
 {
     dfqi_arch a = *arch;
     dfqi_network net;
+    char size[DFQI_SIZE_TEXT];
     a.family = DFQI_FAMILY_VIT;
     a.channels = 3;
     a.eps = 1e-6f;
-    a.resize = (int32_t)a.image; /* the whole picture, brought to size */
+    a.resize = a.image; /* the whole picture, brought to size */
     a.filter = DFQI_BICUBIC;
     DFQI_TRY(check_arch(ctx, &a));
     if (a.name[0] == '\0')
-        snprintf(a.name, sizeof a.name, "vit_w%d_d%d_patch%d_%d", (int)a.of.vit.width,
-                 (int)a.of.vit.depth, (int)a.of.vit.patch, (int)a.image);
+        snprintf(a.name, sizeof a.name, "vit_w%d_d%d_patch%d_%s", (int)a.of.vit.width,
+                 (int)a.of.vit.depth, (int)a.of.vit.patch, dfqi_size_text(a.image, size));
     DFQI_TRY(check_name(ctx, a.name));
     DFQI_TRY(dfqi_network_new(ctx, &a, &net));
     dfqi_network_init(&net, seed);

@@ -42,8 +42,9 @@ typedef struct dfqi_tune dfqi_tune;
 
 /* What a recipe depends on. */
 typedef struct dfqi_recipe_case {
-    int64_t classes, image; /* of the network */
-    int64_t steps;          /* of the job; 0: as many as the recipe has */
+    int64_t classes; /* of the network */
+    dfqi_size image;
+    int64_t steps; /* of the job; 0: as many as the recipe has */
 } dfqi_recipe_case;
 
 /* DFQ_RECIPE_* for a network; `recipe` must be one of them. */

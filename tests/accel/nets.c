@@ -4,7 +4,7 @@
 #include <check.h>
 
 static const dfqi_arch vit = {
-    .image = 16,
+    .image = {16, 16},
     .channels = 3,
     .classes = 5,
     .of.vit = {.patch = 4, .width = 24, .depth = 2, .heads = 3, .hidden = 40},
@@ -12,7 +12,7 @@ static const dfqi_arch vit = {
     .name = "vit"};
 
 static const dfqi_arch resnet = {.family = DFQI_FAMILY_RESNET,
-                                 .image = 32,
+                                 .image = {32, 32},
                                  .channels = 3,
                                  .classes = 10,
                                  .of.cnn = {.keys = DFQI_KEYS_AKAMASTER,
@@ -26,7 +26,7 @@ static const dfqi_arch resnet = {.family = DFQI_FAMILY_RESNET,
 /* With a projected shortcut, and the largest of windows behind the stem. */
 static const dfqi_arch bottlenecks = {
     .family = DFQI_FAMILY_RESNET,
-    .image = 64,
+    .image = {64, 64},
     .channels = 3,
     .classes = 10,
     .of.cnn = {.keys = DFQI_KEYS_TORCHVISION, .width = 16, .units = {1, 1, 1, 1}, .bottleneck = 1},
@@ -34,7 +34,7 @@ static const dfqi_arch bottlenecks = {
     .name = "bottlenecks"};
 
 static const dfqi_arch mobilenet = {.family = DFQI_FAMILY_MOBILENET,
-                                    .image = 32,
+                                    .image = {32, 32},
                                     .channels = 3,
                                     .classes = 10,
                                     .of.cnn = {.keys = DFQI_KEYS_TORCHVISION},

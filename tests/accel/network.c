@@ -28,7 +28,7 @@ static dfq_status make_vit(dfq_context *ctx, dfqi_model **out)
 static dfq_status make_resnet(dfq_context *ctx, dfqi_model **out)
 {
     dfqi_arch a = {.family = DFQI_FAMILY_RESNET,
-                   .image = 32,
+                   .image = {32, 32},
                    .channels = 3,
                    .classes = 10,
                    .of.cnn = {.keys = DFQI_KEYS_AKAMASTER,

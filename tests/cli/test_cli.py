@@ -581,7 +581,7 @@ class Results(Part):
         assert (j["name"], j["naming"]) == ("vit_test", "timm"), j
         assert have["mean"] == "0.1,0.2,0.3" and have["resize"] == "20", have
         for change, error in (({"hidden_act": "mish"}, 'activation is "mish", must be gelu'),
-                              ({"image_size": [16, 24]}, "image_size is 16 x 24, must be a square"),
+                              ({"image_size": [16, 24]}, "image is 16x24, must be 16 or have as many patches"),
                               ({"layer_norm_eps": "small"}, "config.json.*layer_norm_eps"),
                               ({"num_attention_heads": 0}, 'heads is "0", must be')):
             file = self.hugging_face("bad", {**self.VIT_CONFIG, **change}, self.PREPROCESSOR)
@@ -942,7 +942,7 @@ class Results(Part):
         self.fails(INPUT, "tensors and the name vit_huge_patch14_224 do not tell .* patches of 4",
                    "info", "m", "--arch", "vit_huge_patch14_224")
         self.unsaid("m", heads="2")
-        self.fails(INPUT, "image is 36, must be 16 by pos_embed and patches of 4", "info", "m",
+        self.fails(INPUT, "image is 36, must be 16 or have as many patches of 4 pixels, 16", "info", "m",
                    "--image", "36")
         self.fails(USAGE, "stem is not for vit", "info", "m", "--stem", "stride1")
         self.fails(USAGE, "resize is 5, must be at least the input of 16; give --resize 16 or more",

@@ -25,7 +25,7 @@ START_TEST(test_families)
     ck_assert_uint_eq(in->n_dim, 4);
     ck_assert_str_eq(in->dim[0]->dim_param, "batch");
     ck_assert_int_eq(in->dim[1]->dim_value, 3);
-    ck_assert_int_eq(in->dim[3]->dim_value, g->net.arch.image);
+    ck_assert_int_eq(in->dim[3]->dim_value, g->net.arch.image.width);
     ck_assert_uint_eq(out->n_dim, 2);
     ck_assert_str_eq(out->dim[0]->dim_param, "batch");
     ck_assert_int_eq(out->dim[1]->dim_value, g->net.arch.classes);

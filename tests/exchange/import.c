@@ -229,7 +229,6 @@ static const struct refusal {
     {"deep", DFQ_E_UNSUPPORTED, "nested more than 16 deep"},
     {"batch_of_8", DFQ_E_UNSUPPORTED, "has a batch of 8"},
     {"any_size", DFQ_E_UNSUPPORTED, "[1,3,0,0]"},
-    {"not_square", DFQ_E_UNSUPPORTED, "[1,3,8,16]"},
     {"grey", DFQ_E_UNSUPPORTED, "[1,1,8,8]"},
     {"two_outputs", DFQ_E_UNSUPPORTED, "2 outputs"},
     {"two_inputs", DFQ_E_UNSUPPORTED, "2 inputs"},
@@ -277,11 +276,22 @@ END_TEST
 
 START_TEST(test_accepted)
 {
-    static const char *const names[] = {"good", "batch"};
+    static const struct {
+        const char *name;
+        dfqi_size image;
+    } kept[] = {{"good", {8, 8}}, {"batch", {8, 8}}, {"not_square", {8, 16}}};
     dfq_context *ctx = dfqt_context(1);
+    dfqi_structure *again;
     dfq_graph *g;
-    ck_assert_msg(read_corpus(ctx, names[_i], &g) == DFQ_OK, "%s", ctx->error);
+    char *text;
+    ck_assert_msg(read_corpus(ctx, kept[_i].name, &g) == DFQ_OK, "%s", ctx->error);
     ck_assert_int_eq(g->net.arch.classes, 2);
+    ck_assert(dfqi_same_size(g->net.arch.image, kept[_i].image));
+    ck_assert_int_eq(dfqi_structure_text(g->net.arch.of.imported.structure, &text), DFQ_OK);
+    ck_assert_msg(dfqi_structure_parse(ctx, "text", text, &again) == DFQ_OK, "%s", ctx->error);
+    ck_assert(dfqi_same_size(again->image, kept[_i].image));
+    dfqi_structure_release(again);
+    dfqi_free(ctx, text);
     dfq_graph_release(g);
     dfq_context_release(ctx);
 }
@@ -340,7 +350,7 @@ TCase *dfqt_import_case(void)
     tcase_add_loop_test(c, test_round_trip, 0, 3);
     tcase_add_loop_test(c, test_export, 0, FILES);
     tcase_add_loop_test(c, test_refused, 0, sizeof refusals / sizeof refusals[0]);
-    tcase_add_loop_test(c, test_accepted, 0, 2);
+    tcase_add_loop_test(c, test_accepted, 0, 3);
     tcase_add_test(c, test_many_nodes);
     tcase_add_loop_test(c, test_out_of_memory, 0, 3);
     return c;

@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     dfq_status status = dfqi_image_decode(ctx, "fuzz", data, size, &im);
     target_check(ctx, status);
     if (status == DFQ_OK) {
-        status = dfqi_image_fit(&im, 9, 8, size % 2 ? DFQI_BICUBIC : DFQI_BILINEAR, &fitted);
+        status = dfqi_image_fit(&im, dfqi_square(9), dfqi_square(8),
+                                size % 2 ? DFQI_BICUBIC : DFQI_BILINEAR, &fitted);
         target_check(ctx, status);
         if (status == DFQ_OK) dfqi_image_fini(&fitted);
         dfqi_image_fini(&im);

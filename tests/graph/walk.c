@@ -29,7 +29,7 @@ static dfq_status forward(dfq_context *ctx, const dfqi_network *from, int64_t ba
     dfqi_taps taps = {0};
     const dfqi_arch *a = &from->arch;
     DFQI_TRY(dfqi_graph_new(ctx, batch, g));
-    dfqi_id x = dfqi_graph_input(*g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    dfqi_id x = dfqi_arch_input(a, *g);
     dfqi_network_params(from, *g, 1, ids);
     dfqi_network_forward(from, *g, ids, x, &taps);
     dfqi_graph_keep(*g, taps.logits);
@@ -44,7 +44,7 @@ static dfq_status walk(dfq_context *ctx, const dfqi_network *from, const float *
     dfqi_walk *w = NULL;
     dfqi_workspace work = {0};
     dfqi_id stops[STOPS];
-    int64_t pixels = from->arch.channels * from->arch.image * from->arch.image, size = 0;
+    int64_t pixels = dfqi_arch_pixels(&from->arch), size = 0;
     dfq_tensor *head = dfqi_network_find(from, "head.weight");
     dfq_status status;
     DFQI_GOTO(forward(ctx, from, BATCH, &g), out);

@@ -467,7 +467,7 @@ START_TEST(test_cifar100)
 }
 END_TEST
 
-static const dfqi_preprocess plain = {4, 0, DFQI_BICUBIC, {0, 0, 0}, {1, 1, 1}};
+static const dfqi_preprocess plain = {{4, 4}, {0, 0}, DFQI_BICUBIC, {0, 0, 0}, {1, 1, 1}};
 
 /* Twenty pictures of shades 0, 10, 20, ... */
 static void put_batch(void)
@@ -494,12 +494,12 @@ START_TEST(test_batch)
     io_fails(dfqi_dataset_batch(d, 0, INT64_MAX, &plain, out), DFQ_E_INVALID,
              "together at most 20");
     dfqi_preprocess p = plain;
-    p.size = 0;
+    p.size = dfqi_square(0);
     io_fails(dfqi_dataset_batch(d, 0, 1, &p, out), DFQ_E_INVALID, "must be 1 or more");
-    p.size = 4;
-    p.resize = 8;
+    p.size = dfqi_square(4);
+    p.resize = dfqi_square(8);
     io_works(dfqi_dataset_batch(d, 0, 18, &p, out));
-    p.resize = 3;
+    p.resize = dfqi_square(3);
     io_fails(dfqi_dataset_batch(d, 1, 9, &p, out), DFQ_E_SHAPE,
              "01.png: the picture is 3 x 3 pixels");
     dfqi_dataset_release(d);
@@ -529,7 +529,7 @@ START_TEST(test_cropped)
     float out[20 * 48];
     put_batch(); /* of 6 x 5 */
     dfqi_preprocess p = plain;
-    p.resize = 4;
+    p.resize = dfqi_square(4);
     io_works(dfqi_dataset_batch(d, 0, 20, &p, out));
     ck_assert_int_eq(dfqi_dataset_get_counts(d).cropped, 0);
     for (int k = 0; k < 2; k++) io_works(dfqi_dataset_batch(d, 3, 7, &plain, out));
@@ -555,7 +555,7 @@ START_TEST(test_turned)
     io_put(io_path("turned.jpg"), odd, n + SEGMENT);
     io_put(io_path("upright.jpg"), jpeg, n);
     io_works(open_csv("file,label\nturned.jpg,0\nupright.jpg,0\n", 1));
-    p.size = p.resize = SIDE;
+    p.size = p.resize = dfqi_square(SIDE);
     for (int k = 0; k < 2; k++) io_works(dfqi_dataset_batch(d, 0, 2, &p, out));
     ck_assert_int_eq(dfqi_dataset_get_counts(d).turned, 1);
     ck_assert_mem_eq(out, out + 3 * SIDE * SIDE, sizeof out / 2);

@@ -56,7 +56,8 @@ START_TEST(test_fit)
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "fit_%d_%d_%s.png", (int)sizes[i][0], (int)sizes[i][1],
                  filters[_i]);
-        io_works(dfqi_image_fit(&pic, sizes[i][0], sizes[i][1], (dfqi_filter)_i, &out));
+        io_works(dfqi_image_fit(&pic, dfqi_square(sizes[i][0]), dfqi_square(sizes[i][1]),
+                                (dfqi_filter)_i, &out));
         check(&out, name);
     }
     io_works(dfqi_image_new(io_ctx, pic.height, pic.width, &tall));
@@ -65,7 +66,7 @@ START_TEST(test_fit)
             for (int c = 0; c < 3; c++)
                 tall.rgb[(y * tall.width + x) * 3 + c] =
                     pic.rgb[(x * pic.width + pic.width - 1 - y) * 3 + c];
-    io_works(dfqi_image_fit(&tall, 36, 31, DFQI_BICUBIC, &out));
+    io_works(dfqi_image_fit(&tall, dfqi_square(36), dfqi_square(31), DFQI_BICUBIC, &out));
     check(&out, "fit_tall_36_31_bicubic.png");
     dfqi_image_fini(&tall);
     dfqi_image_fini(&pic);

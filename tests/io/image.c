@@ -289,18 +289,21 @@ START_TEST(test_fit)
 {
     dfqi_image im, out;
     io_works(pattern(io_ctx, 13, 10, &im));
-    io_works(dfqi_image_fit(&im, 0, 9, DFQI_BICUBIC, &out));
+    io_works(dfqi_image_fit(&im, dfqi_square(0), dfqi_square(9), DFQI_BICUBIC, &out));
     /* 2 to the left; (10 - 9) / 2 = 0.5 rounds to 0 above. */
     for (int32_t y = 0; y < 9; y++)
         ck_assert_mem_eq(out.rgb + y * 27, im.rgb + (y * 13 + 2) * 3, 27);
     dfqi_image_fini(&out);
-    io_fails(dfqi_image_fit(&im, 0, 11, DFQI_BICUBIC, &out), DFQ_E_SHAPE,
+    io_fails(dfqi_image_fit(&im, dfqi_square(0), dfqi_square(11), DFQI_BICUBIC, &out), DFQ_E_SHAPE,
              "must be at least the crop");
-    io_fails(dfqi_image_fit(&im, 10, 11, DFQI_BICUBIC, &out), DFQ_E_SHAPE,
+    io_fails(dfqi_image_fit(&im, dfqi_square(10), dfqi_square(11), DFQI_BICUBIC, &out), DFQ_E_SHAPE,
              "must be at least the crop");
-    io_fails(dfqi_image_fit(&im, 10, 0, DFQI_BICUBIC, &out), DFQ_E_INVALID, "must be 1 or more");
-    io_fails(dfqi_image_fit(&im, -1, 4, DFQI_BICUBIC, &out), DFQ_E_INVALID, "must be 1 or more");
-    io_fails(dfqi_image_fit(&im, 16385, 4, DFQI_BICUBIC, &out), DFQ_E_INVALID, "at most 16384");
+    io_fails(dfqi_image_fit(&im, dfqi_square(10), dfqi_square(0), DFQI_BICUBIC, &out),
+             DFQ_E_INVALID, "must be 1 or more");
+    io_fails(dfqi_image_fit(&im, dfqi_square(-1), dfqi_square(4), DFQI_BICUBIC, &out),
+             DFQ_E_INVALID, "must be 1 or more");
+    io_fails(dfqi_image_fit(&im, dfqi_square(16385), dfqi_square(4), DFQI_BICUBIC, &out),
+             DFQ_E_INVALID, "at most 16384");
     dfqi_image_fini(&im);
 }
 END_TEST
@@ -311,19 +314,19 @@ START_TEST(test_fit_of_long_pictures)
     dfqi_image im, whole, out;
     io_works(pattern(io_ctx, 61, 3, &im));
     io_works(dfqi_image_resize(&im, 854, 42, (dfqi_filter)_i, &whole));
-    io_works(dfqi_image_fit(&im, 42, 37, (dfqi_filter)_i, &out));
+    io_works(dfqi_image_fit(&im, dfqi_square(42), dfqi_square(37), (dfqi_filter)_i, &out));
     for (int32_t y = 0; y < 37; y++) /* 408.5 and 2.5, half to even */
         ck_assert_mem_eq(out.rgb + y * 37 * 3, whole.rgb + ((y + 2) * 854 + 408) * 3, 37 * 3);
     dfqi_image_fini(&out);
     dfqi_image_fini(&whole);
     dfqi_image_fini(&im);
     io_works(pattern(io_ctx, 5000, 20, &im));
-    io_works(dfqi_image_fit(&im, 248, 224, (dfqi_filter)_i, &out));
+    io_works(dfqi_image_fit(&im, dfqi_square(248), dfqi_square(224), (dfqi_filter)_i, &out));
     ck_assert(out.width == 224 && out.height == 224);
     dfqi_image_fini(&out);
     dfqi_image_fini(&im);
     io_works(pattern(io_ctx, 20, 5000, &im));
-    io_works(dfqi_image_fit(&im, 248, 224, (dfqi_filter)_i, &out));
+    io_works(dfqi_image_fit(&im, dfqi_square(248), dfqi_square(224), (dfqi_filter)_i, &out));
     dfqi_image_fini(&out);
     dfqi_image_fini(&im);
 }
@@ -384,7 +387,7 @@ static dfq_status scenario(dfq_context *ctx, void *arg)
     DFQI_GOTO(pattern(ctx, 20, 10, &im), out);
     DFQI_GOTO(dfqi_image_write_png(ctx, arg, &im, text), out);
     DFQI_GOTO(dfqi_image_read(ctx, arg, &back), out);
-    status = dfqi_image_fit(&back, 8, 7, DFQI_BICUBIC, &small);
+    status = dfqi_image_fit(&back, dfqi_square(8), dfqi_square(7), DFQI_BICUBIC, &small);
 out:
     dfqi_image_fini(&im);
     dfqi_image_fini(&back);

@@ -42,7 +42,8 @@ END_TEST
 START_TEST(test_pictures)
 {
     static float out[5 * 3 * 224 * 224];
-    const dfqi_preprocess p = {224, 0, DFQI_BICUBIC, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
+    const dfqi_preprocess p = {
+        {224, 224}, {0, 0}, DFQI_BICUBIC, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
     char path[512];
     dfqi_dataset *d;
     io_asset("data/imagenet_val_650/labels.csv", path, sizeof path);

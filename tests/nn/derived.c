@@ -96,7 +96,7 @@ static dfq_status forward(const dfqi_network *net, dfqi_graph **g, dfqi_id *x, d
 {
     dfqi_id ids[300];
     DFQI_TRY(dfqi_graph_new(net->ctx, BATCH, g));
-    *x = dfqi_graph_input(*g, "image", 1, 3, (int64_t[]){3, net->arch.image, net->arch.image});
+    *x = dfqi_arch_input(&net->arch, *g);
     dfqi_network_params(net, *g, 1, ids);
     dfqi_network_forward(net, *g, ids, *x, taps);
     dfqi_graph_keep(*g, taps->logits);
@@ -165,7 +165,7 @@ START_TEST(a_file_alone_makes_the_network)
                      sizeof net.arch.of.derived.path);
     ck_assert_str_eq(net.arch.of.derived.choices, words[_i]);
     ck_assert(net.arch.mean[2] == s.source.arch.mean[2] && net.arch.std[1] == 1.0f / 3);
-    ck_assert(net.arch.resize == 8 && net.arch.eps == s.source.arch.eps);
+    ck_assert(net.arch.resize.height == 8 && net.arch.eps == s.source.arch.eps);
     ck_assert(dfqi_network_hash(&net) == dfqi_network_hash(&s.source));
     logits_of_supernet(&s.source, want);
     logits_of_network(&net, have);

@@ -19,36 +19,41 @@ static const struct {
     dfqi_generator_arch arch;
     int64_t values;
 } published[] = {
-    {{.kind = DFQI_GENERATOR_GDFQ, .image = 32, .classes = 10, .latent = 100}, 1052139},
-    {{.kind = DFQI_GENERATOR_GDFQ, .image = 32, .classes = 100, .latent = 100}, 1061139},
-    {{.kind = DFQI_GENERATOR_GDFQ, .image = 224, .classes = 1000, .latent = 100, .conditional = 1},
+    {{.kind = DFQI_GENERATOR_GDFQ, .image = {32, 32}, .classes = 10, .latent = 100}, 1052139},
+    {{.kind = DFQI_GENERATOR_GDFQ, .image = {32, 32}, .classes = 100, .latent = 100}, 1061139},
+    {{.kind = DFQI_GENERATOR_GDFQ,
+      .image = {224, 224},
+      .classes = 1000,
+      .latent = 100,
+      .conditional = 1},
      41405315},
-    {{.kind = DFQI_GENERATOR_QIMERA, .image = 32, .classes = 10, .latent = 64, .slots = 2}, 756867},
-    {{.kind = DFQI_GENERATOR_QIMERA, .image = 32, .classes = 100, .latent = 64, .slots = 25},
+    {{.kind = DFQI_GENERATOR_QIMERA, .image = {32, 32}, .classes = 10, .latent = 64, .slots = 2},
+     756867},
+    {{.kind = DFQI_GENERATOR_QIMERA, .image = {32, 32}, .classes = 100, .latent = 64, .slots = 25},
      762627},
     {{.kind = DFQI_GENERATOR_QIMERA,
-      .image = 224,
+      .image = {224, 224},
       .classes = 1000,
       .latent = 512,
       .conditional = 1,
       .slots = 250},
      207297411},
     {{.kind = DFQI_GENERATOR_QIMERA,
-      .image = 224,
+      .image = {224, 224},
       .classes = 1000,
       .latent = 2048,
       .conditional = 1,
       .slots = 100},
      825396099},
     {{.kind = DFQI_GENERATOR_QIMERA,
-      .image = 224,
+      .image = {224, 224},
       .classes = 1000,
       .latent = 1280,
       .conditional = 1,
       .slots = 250},
      516346755},
     {{.kind = DFQI_GENERATOR_QIMERA,
-      .image = 224,
+      .image = {224, 224},
       .classes = 1000,
       .latent = 2048,
       .conditional = 1,
@@ -56,35 +61,35 @@ static const struct {
       .reduced = 100},
      43658215},
     {{.kind = DFQI_GENERATOR_ARC,
-      .image = 32,
+      .image = {32, 32},
       .classes = 10,
       .latent = 100,
       .conditional = 1,
       .cells = DFQI_ARC_CIFAR10},
      1918659},
     {{.kind = DFQI_GENERATOR_ARC,
-      .image = 32,
+      .image = {32, 32},
       .classes = 100,
       .latent = 100,
       .conditional = 1,
       .cells = DFQI_ARC_CIFAR100},
      2383811},
     {{.kind = DFQI_GENERATOR_ARC,
-      .image = 224,
+      .image = {224, 224},
       .classes = 1000,
       .latent = 100,
       .conditional = 1,
       .cells = DFQI_ARC_RESNET18},
      42397443},
     {{.kind = DFQI_GENERATOR_ARC,
-      .image = 224,
+      .image = {224, 224},
       .classes = 1000,
       .latent = 100,
       .conditional = 1,
       .cells = DFQI_ARC_RESNET50},
      42200835},
     {{.kind = DFQI_GENERATOR_ARC,
-      .image = 224,
+      .image = {224, 224},
       .classes = 1000,
       .latent = 100,
       .conditional = 1,
@@ -112,14 +117,22 @@ END_TEST
 START_TEST(test_refused)
 {
     static const dfqi_generator_arch rows[] = {
-        {.image = 30, .classes = 10, .latent = 100},
-        {.image = 0, .classes = 10, .latent = 100},
-        {.image = 32, .classes = 0, .latent = 100},
-        {.image = 32, .classes = 10, .latent = 0, .conditional = 1},
-        {.image = 2048, .classes = 10, .latent = 100, .conditional = 1},
-        {.kind = DFQI_GENERATOR_QIMERA, .image = 32, .classes = 10, .latent = 64},
-        {.kind = DFQI_GENERATOR_ARC, .image = 32, .classes = 10, .latent = 64, .conditional = 1},
-        {.kind = DFQI_GENERATOR_ARC, .image = 36, .classes = 10, .latent = 100, .conditional = 1}};
+        {.image = {30, 30}, .classes = 10, .latent = 100},
+        {.image = {0, 0}, .classes = 10, .latent = 100},
+        {.image = {32, 32}, .classes = 0, .latent = 100},
+        {.image = {32, 32}, .classes = 10, .latent = 0, .conditional = 1},
+        {.image = {2048, 2048}, .classes = 10, .latent = 100, .conditional = 1},
+        {.kind = DFQI_GENERATOR_QIMERA, .image = {32, 32}, .classes = 10, .latent = 64},
+        {.kind = DFQI_GENERATOR_ARC,
+         .image = {32, 32},
+         .classes = 10,
+         .latent = 64,
+         .conditional = 1},
+        {.kind = DFQI_GENERATOR_ARC,
+         .image = {36, 36},
+         .classes = 10,
+         .latent = 100,
+         .conditional = 1}};
     dfq_context *ctx = dfqt_context(1);
     dfqi_generator net;
     ck_assert_int_eq(dfqi_generator_new(ctx, &rows[_i], 1, &net), DFQ_E_UNSUPPORTED);
@@ -201,26 +214,26 @@ static void feed_wide(const dfqi_safetensors *st, feed *f)
 
 #define GDFQ                                                                                       \
     {                                                                                              \
-        .kind = DFQI_GENERATOR_GDFQ, .image = IMAGE, .classes = CLASSES, .latent = LATENT          \
+        .kind = DFQI_GENERATOR_GDFQ, .image = {IMAGE, IMAGE}, .classes = CLASSES, .latent = LATENT \
     }
 #define GDFQ_LARGE                                                                                 \
     {                                                                                              \
-        .kind = DFQI_GENERATOR_GDFQ, .image = IMAGE, .classes = CLASSES, .latent = LATENT,         \
-        .conditional = 1                                                                           \
+        .kind = DFQI_GENERATOR_GDFQ, .image = {IMAGE, IMAGE}, .classes = CLASSES,                  \
+        .latent = LATENT, .conditional = 1                                                         \
     }
 #define QIMERA                                                                                     \
     {                                                                                              \
-        .kind = DFQI_GENERATOR_QIMERA, .image = IMAGE, .classes = CLASSES, .latent = LATENT,       \
-        .slots = SLOTS                                                                             \
+        .kind = DFQI_GENERATOR_QIMERA, .image = {IMAGE, IMAGE}, .classes = CLASSES,                \
+        .latent = LATENT, .slots = SLOTS                                                           \
     }
 #define QIMERA_LARGE                                                                               \
     {                                                                                              \
-        .kind = DFQI_GENERATOR_QIMERA, .image = IMAGE, .classes = CLASSES, .latent = LATENT,       \
-        .slots = SLOTS, .conditional = 1, .reduced = REDUCED                                       \
+        .kind = DFQI_GENERATOR_QIMERA, .image = {IMAGE, IMAGE}, .classes = CLASSES,                \
+        .latent = LATENT, .slots = SLOTS, .conditional = 1, .reduced = REDUCED                     \
     }
 #define ARC(which)                                                                                 \
     {                                                                                              \
-        .kind = DFQI_GENERATOR_ARC, .image = IMAGE, .classes = CLASSES, .latent = 100,             \
+        .kind = DFQI_GENERATOR_ARC, .image = {IMAGE, IMAGE}, .classes = CLASSES, .latent = 100,    \
         .conditional = 1, .cells = (which)                                                         \
     }
 

@@ -245,7 +245,7 @@ START_TEST(test_real_classes)
     dfqt_asset("data/imagenet_val_650/labels.csv", path, sizeof path);
     real_begin(&r, BATCH);
     const dfqi_arch *a = &r.net.arch;
-    dfqi_preprocess p = {.size = SIDE};
+    dfqi_preprocess p = {.size = {SIDE, SIDE}};
     memcpy(p.mean, a->mean, sizeof p.mean);
     memcpy(p.std, a->std, sizeof p.std);
     *strrchr(path, '/') = '\0';

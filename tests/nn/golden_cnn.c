@@ -36,7 +36,7 @@ static void build(rig *r, int64_t batch)
     int32_t norms = dfqi_arch_norms(a);
     dfqi_taps taps = {.norms = calloc((size_t)norms, sizeof *taps.norms)};
     ck_assert_int_eq(dfqi_graph_new(r->ctx, batch, &r->g), DFQ_OK);
-    r->x = dfqi_graph_input(r->g, "x", 1, 3, (int64_t[]){3, a->image, a->image});
+    r->x = dfqi_arch_input(a, r->g);
     dfqi_network_params(&r->net, r->g, 1, ids);
     dfqi_network_forward(&r->net, r->g, ids, r->x, &taps);
     r->logits = taps.logits;
@@ -44,7 +44,7 @@ static void build(rig *r, int64_t batch)
     dfqi_graph_keep(r->g, r->logits);
     for (int32_t i = 0; i < norms; i++) dfqi_graph_keep(r->g, r->norms[i].x);
     ck_assert_msg(dfqi_exec_new(r->g, &r->e) == DFQ_OK, "%s", r->ctx->error);
-    r->images = calloc((size_t)(batch * 3 * a->image * a->image), sizeof *r->images);
+    r->images = calloc((size_t)(batch * dfqi_arch_pixels(a)), sizeof *r->images);
     dfqi_exec_bind(r->e, r->x, r->images);
     free(ids);
 }
@@ -147,7 +147,7 @@ static dfqi_arch arch_of(const struct made *k)
     a.of.cnn.averaged = k->averaged;
     memcpy(a.of.cnn.deep, k->deep, sizeof a.of.cnn.deep);
     memcpy(a.of.cnn.units, k->units, sizeof a.of.cnn.units);
-    a.image = k->small ? 32 : 64;
+    a.image = dfqi_square(k->small ? 32 : 64);
     a.classes = 10;
     return a;
 }
@@ -230,7 +230,7 @@ START_TEST(test_real_classes)
     dfqi_dataset *d = NULL;
     dfqt_asset("data/cifar10/test_1000.bin", path, sizeof path);
     real_begin(&r, BATCH);
-    dfqi_preprocess p = {.size = 32};
+    dfqi_preprocess p = {.size = {32, 32}};
     memcpy(p.mean, r.net.arch.mean, sizeof p.mean);
     memcpy(p.std, r.net.arch.std, sizeof p.std);
     const int32_t *class = want(&r, "test.prediction")->data;

@@ -28,7 +28,7 @@ enum { KINDS = sizeof kinds / sizeof *kinds };
 static dfqi_arch arch_of(const struct kind *k)
 {
     dfqi_arch a = {.family = DFQI_FAMILY_EFFICIENTNET,
-                   .image = SIDE,
+                   .image = {SIDE, SIDE},
                    .channels = 3,
                    .classes = CLASSES,
                    .eps = k->eps,
@@ -160,7 +160,7 @@ START_TEST(test_found)
     ck_assert_msg(load(&l, tells ? NULL : "efficientnet", &a) == DFQ_OK, "%s", l.ctx->error);
     ck_assert_str_eq(a.name, names[_i]);
     ck_assert_mem_eq(&a.of.inverted, &want.of.inverted, sizeof a.of.inverted);
-    ck_assert(a.classes == CLASSES && a.eps == k->eps && a.image == 224);
+    ck_assert(a.classes == CLASSES && a.eps == k->eps && a.image.height == 224);
     dfqt_loading_end(&l);
 }
 END_TEST

@@ -48,8 +48,9 @@ START_TEST(test_good)
     dfqt_file_meta(&l.f, "mean", "0.1,0.2,0.3");
     dfqt_file_meta(&l.f, "resize", "248");
     ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
-    ck_assert(a.image == 16 && a.of.vit.patch == 4 && a.of.vit.width == 48 && a.of.vit.depth == 2 &&
-              a.of.vit.heads == 4 && a.of.vit.hidden == 96 && a.classes == 10 && a.resize == 248);
+    ck_assert(a.image.height == 16 && a.of.vit.patch == 4 && a.of.vit.width == 48 &&
+              a.of.vit.depth == 2 && a.of.vit.heads == 4 && a.of.vit.hidden == 96 &&
+              a.classes == 10 && a.resize.height == 248);
     ck_assert(a.eps == 1e-5f && a.mean[1] == 0.2f && a.std[2] == 0.5f);
     /* DeiT brings ImageNet's statistics; the caller's name wins */
     dfqt_file(&l.source, &l.f);
@@ -57,7 +58,7 @@ START_TEST(test_good)
     dfqt_file_meta(&l.f, "architecture", "vit_odd");
     ck_assert_int_eq(load(&l, "deit_mini", &a), DFQ_OK);
     ck_assert_str_eq(a.name, "deit_mini");
-    ck_assert(a.mean[0] == 0.485f && a.std[2] == 0.225f && a.resize == 16);
+    ck_assert(a.mean[0] == 0.485f && a.std[2] == 0.225f && a.resize.height == 16);
     dfqt_loading_end(&l);
 }
 END_TEST
@@ -88,7 +89,7 @@ START_TEST(test_metadata_round_trip)
         dfqi_st_meta meta[DFQI_ARCH_META];
         l.source.arch.eps = 1.2345678e-5f;
         l.source.arch.mean[1] = 1.0f / 3;
-        l.source.arch.resize = 256;
+        l.source.arch.resize = dfqi_square(256);
         l.source.arch.filter = k == 1 ? DFQI_BILINEAR : DFQI_BICUBIC;
         dfqi_arena_init(&arena, l.ctx);
         ck_assert_int_eq(dfqi_arch_meta(&l.source.arch, &arena, meta, &n), DFQ_OK);
@@ -98,7 +99,7 @@ START_TEST(test_metadata_round_trip)
         ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
         ck_assert_str_eq(a.name, l.source.arch.name);
         ck_assert(a.eps == l.source.arch.eps && a.mean[1] == l.source.arch.mean[1]);
-        ck_assert(a.of.vit.heads == 3 && a.resize == 256 && a.image == 16);
+        ck_assert(a.of.vit.heads == 3 && a.resize.height == 256 && a.image.height == 16);
         ck_assert(a.filter == l.source.arch.filter);
         for (int p = 0; p < DFQI_PROP_COUNT; p++) /* nothing is left to guess */
             ck_assert_msg(p == DFQI_PROP_PATCH || !dfqi_prop_applies(&a, (dfqi_prop)p) ||
@@ -258,7 +259,10 @@ static const struct nonsense {
     {"resize", "100000", DFQ_E_CORRUPT},
     {"crop_pct", "0", DFQ_E_CORRUPT},
     {"crop_pct", "1.01", DFQ_E_CORRUPT},
-    {"image", "24x6", DFQ_E_CORRUPT},
+    {"image", "24x6", DFQ_E_SHAPE},
+    {"image", "8x", DFQ_E_CORRUPT},
+    {"image", "8x32x1", DFQ_E_CORRUPT},
+    {"image", "x32", DFQ_E_CORRUPT},
     {"image", "36", DFQ_E_SHAPE},
     {"interpolation", "lanczos", DFQ_E_UNSUPPORTED},
     {"activation", "mish", DFQ_E_UNSUPPORTED},

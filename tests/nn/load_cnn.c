@@ -112,8 +112,8 @@ START_TEST(test_kinds)
     ck_assert_int_eq(a.family, want.family);
     ck_assert_mem_eq(&a.of.cnn, &want.of.cnn, sizeof a.of.cnn);
     ck_assert_int_eq(a.classes, want.classes);
-    ck_assert_int_eq(a.image, k->image);
-    ck_assert_int_eq(a.resize, k->resize);
+    ck_assert_int_eq(a.image.height, k->image);
+    ck_assert_int_eq(a.resize.height, k->resize);
     ck_assert(a.mean[0] == k->mean && a.eps == 1e-5f && a.channels == 3);
     dfqt_loading_end(&l);
 }
@@ -193,8 +193,8 @@ START_TEST(test_metadata_round_trip)
     dfqi_st_meta meta[DFQI_ARCH_META];
     int64_t n;
     dfqi_arena arena;
-    a.image = 40;
-    a.resize = 46;
+    a.image = dfqi_square(40);
+    a.resize = dfqi_square(46);
     a.mean[1] = 1.0f / 3;
     a.filter = DFQI_BICUBIC;
     a.of.cnn.stem = DFQ_STEM_STRIDE2;

@@ -116,7 +116,7 @@ START_TEST(test_same_logits)
     ck_assert_msg(worst < 5e-6, "logits differ by %g", worst);
     ck_assert_ptr_nonnull(dfqi_network_find(&net, "blocks.1.attn.qkv.weight"));
     ck_assert(a.eps == (_i ? 1e-6f : 1e-12f) && a.filter == DFQI_BILINEAR);
-    ck_assert(a.mean[0] == (_i ? 0.485f : 0.5f) && a.resize == (_i ? 18 : IMAGE));
+    ck_assert(a.mean[0] == (_i ? 0.485f : 0.5f) && a.resize.height == (_i ? 18 : IMAGE));
     ck_assert_int_eq(a.source[DFQI_PROP_EPS], DFQ_SOURCE_ASSUMED);
     dfqi_network_fini(&net);
     end(&s);

@@ -2,7 +2,6 @@
 #include "nn/positions.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "nn/cases.h"
@@ -18,14 +17,17 @@ typedef struct scene {
     dfqi_arch arch;
 } scene;
 
-static void begin(scene *s, int64_t to)
+/* From a grid to another. */
+static void begin(scene *s, dfqi_size from, dfqi_size to)
 {
     char path[512];
     s->ctx = dfqt_context(1);
     ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", "positions.safetensors", path, sizeof path));
     ck_assert_msg(dfqi_st_read(s->ctx, path, &s->st) == DFQ_OK, "%s", s->ctx->error);
-    s->arch = (dfqi_arch){.family = DFQI_FAMILY_VIT, .image = to * PATCH};
+    s->arch =
+        (dfqi_arch){.family = DFQI_FAMILY_VIT, .image = {to.height * PATCH, to.width * PATCH}};
     s->arch.of.vit.patch = PATCH;
+    s->arch.of.vit.grid = from;
 }
 
 static void end(scene *s)
@@ -34,16 +36,22 @@ static void end(scene *s)
     dfq_context_release(s->ctx);
 }
 
+static const struct fitted {
+    const char *name;
+    dfqi_size from, to;
+} fitteds[] = {{"to_3", {SIDE, SIDE}, {3, 3}},
+               {"to_6", {SIDE, SIDE}, {6, 6}},
+               {"to_6x3", {SIDE, SIDE}, {6, 3}},
+               {"from_2x8_to_5x4", {2, 8}, {5, 4}}};
+
 START_TEST(test_interpolated)
 {
-    const int64_t to = _i ? 6 : 3;
-    char name[16];
+    const struct fitted *f = &fitteds[_i];
     scene s;
-    begin(&s, to);
+    begin(&s, f->from, f->to);
     ck_assert_int_eq(dfqi_positions_fit(&s.st, &s.arch), DFQ_OK);
-    snprintf(name, sizeof name, "to_%d", (int)to);
-    const dfq_tensor *have = dfqi_st_find(&s.st, "pos_embed"), *want = dfqi_st_find(&s.st, name);
-    ck_assert_int_eq(have->dims[1], 1 + to * to);
+    const dfq_tensor *have = dfqi_st_find(&s.st, "pos_embed"), *want = dfqi_st_find(&s.st, f->name);
+    ck_assert_int_eq(have->dims[1], 1 + dfqi_area(f->to));
     ck_assert_int_eq(dfqi_tensor_count(have), dfqi_tensor_count(want));
     for (int64_t i = 0; i < dfqi_tensor_count(want); i++) {
         double miss = fabs((double)dfqi_tensor_f32(have)[i] - (double)dfqi_tensor_f32(want)[i]);
@@ -57,10 +65,10 @@ END_TEST
 START_TEST(test_left_alone)
 {
     scene s;
-    begin(&s, SIDE);
+    begin(&s, dfqi_square(SIDE), dfqi_square(SIDE));
     const dfq_tensor *before = dfqi_st_find(&s.st, "pos_embed");
     ck_assert_int_eq(dfqi_positions_fit(&s.st, &s.arch), DFQ_OK);
-    s.arch.image = 8 * PATCH;
+    s.arch.image = dfqi_square(8 * PATCH);
     ((dfq_tensor *)(uintptr_t)before)->dims[1] = 16; /* 15 rows are no square */
     ck_assert_int_eq(dfqi_positions_fit(&s.st, &s.arch), DFQ_OK);
     s.arch.family = DFQI_FAMILY_RESNET;
@@ -86,7 +94,7 @@ static dfq_status fit_once(dfq_context *ctx, void *arg)
 START_TEST(test_refused_allocations)
 {
     scene s;
-    begin(&s, 6);
+    begin(&s, dfqi_square(SIDE), dfqi_square(6));
     fail_alloc_sweep(fit_once, &s, 1);
     end(&s);
 }
@@ -95,7 +103,7 @@ END_TEST
 TCase *dfqt_positions_case(void)
 {
     TCase *c = tcase_create("positions");
-    tcase_add_loop_test(c, test_interpolated, 0, 2);
+    tcase_add_loop_test(c, test_interpolated, 0, sizeof fitteds / sizeof *fitteds);
     tcase_add_test(c, test_left_alone);
     tcase_add_test(c, test_refused_allocations);
     return c;

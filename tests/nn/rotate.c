@@ -111,13 +111,13 @@ END_TEST
 static void images(const dfqi_network *net, float *x)
 {
     dfqi_rng rng = dfqi_rng_make(5, 0);
-    int64_t side = net->arch.image;
+    int64_t side = net->arch.image.height;
     dfqi_rng_fill_normal(&rng, x, (size_t)(IMAGES * 3 * side * side));
 }
 
 static void forward(const dfqi_network *net, float *out)
 {
-    int64_t side = net->arch.image;
+    int64_t side = net->arch.image.height;
     dfqi_graph *g;
     dfqi_exec *e;
     dfqi_taps taps = {0};

@@ -112,7 +112,8 @@ START_TEST(test_vit_names)
         ck_assert_int_eq(a.source[DFQI_PROP_GRID], n->image_from);
         for (int p = DFQI_PROP_MEAN; p < DFQI_PROP_COUNT; p++)
             if (p != DFQI_PROP_CROP) ck_assert_int_eq(a.source[p], n->mean_from);
-        ck_assert(a.mean[0] == n->mean && a.resize == n->resize && (int)a.filter == n->filter);
+        ck_assert(a.mean[0] == n->mean && a.resize.height == n->resize &&
+                  (int)a.filter == n->filter);
         ck_assert_int_eq(a.source[DFQI_PROP_PATCH], DFQ_SOURCE_TENSOR);
         if (n->name)
             check_unfit(&a, n->name, n->heads_from == GUESS && strcmp(n->name, "vit_odd") != 0);
@@ -172,7 +173,7 @@ START_TEST(test_resnet_names)
     ck_assert_int_eq(a.source[DFQI_PROP_MEAN], r->mean_from);
     ck_assert_int_eq(a.source[DFQI_PROP_RESIZE], r->mean_from);
     ck_assert_int_eq(a.of.cnn.stride_first, r->first);
-    ck_assert_int_eq(a.resize, r->small ? 32 : 256);
+    ck_assert_int_eq(a.resize.height, r->small ? 32 : 256);
     ck_assert_int_eq(a.filter, DFQI_BILINEAR);
     dfqt_loading_end(&l);
 }
@@ -212,7 +213,7 @@ START_TEST(test_keys_that_do_not_fit)
         warned, "some.file: metadata stem is not for a 1-block vision transformer and is ignored");
     dfqt_file_meta(&l.f, "crop_pct", "0.9");
     works(&l, "some.file", NULL, &a);
-    ck_assert_int_eq(a.resize, 248);
+    ck_assert_int_eq(a.resize.height, 248);
     dfqt_file_meta(&l.f, "resize", "256");
     fails(&l, NULL, DFQ_E_CORRUPT,
           "metadata resize and crop_pct exclude each other; leave one out");
@@ -235,7 +236,8 @@ START_TEST(test_order)
     dfqt_file_meta(&l.f, "interpolation", "bilinear");
     dfqt_file_meta(&l.f, "activation", "gelu");
     works(&l, "some.file", &o, &a);
-    ck_assert(a.of.vit.heads == 6 && a.mean[0] == 0.4f && a.std[0] == 0.229f && a.resize == 320);
+    ck_assert(a.of.vit.heads == 6 && a.mean[0] == 0.4f && a.std[0] == 0.229f &&
+              a.resize.height == 320);
     ck_assert(a.filter == DFQI_BILINEAR && a.crop <= 0);
     for (int p = 0; p < DFQI_PROP_COUNT; p++) {
         static const int said[] = {DFQI_PROP_HEADS, DFQI_PROP_MEAN, DFQI_PROP_RESIZE,
@@ -255,14 +257,14 @@ START_TEST(test_order)
     o.resize = -1;
     o.interpolation = DFQ_INTERPOLATION_BICUBIC;
     works(&l, "some.file", &o, &a);
-    ck_assert(a.of.vit.heads == 12 && a.mean[2] == 0.3f && a.std[2] == 3 && a.resize == 0);
+    ck_assert(a.of.vit.heads == 12 && a.mean[2] == 0.3f && a.std[2] == 3 && a.resize.height == 0);
     ck_assert(a.filter == DFQI_BICUBIC);
     ck_assert_int_eq(a.source[DFQI_PROP_HEADS], DFQ_SOURCE_OPTION);
     ck_assert_int_eq(a.source[DFQI_PROP_CROP], DFQ_SOURCE_OPTION);
     o.resize = 0;
     o.crop = 0.875;
     works(&l, "some.file", &o, &a);
-    ck_assert_int_eq(a.resize, 256);
+    ck_assert_int_eq(a.resize.height, 256);
     dfqt_loading_end(&l);
 }
 END_TEST
@@ -272,9 +274,16 @@ START_TEST(test_grid)
 {
     dfqi_arch want = dfqt_arch(24, 4, 48, 1, 3), a;
     dfq_load_options o = {.struct_size = sizeof o, .heads = 3, .image = 36};
+    char text[DFQI_PROP_TEXT];
     loading l;
     begin(&l, &want);
-    fails(&l, &o, DFQ_E_SHAPE, "image is 36, must be 24 by pos_embed and patches of 4");
+    fails(&l, &o, DFQ_E_SHAPE, "image is 36, must be 24 or have as many patches of 4 pixels, 36");
+    o.image_width = 16;
+    works(&l, "some.file", &o, &a);
+    ck_assert(a.image.height == 36 && a.image.width == 16 && a.of.vit.grid.width == 4);
+    ck_assert_str_eq(dfqi_prop_text(&a, DFQI_PROP_IMAGE, text), "36x16");
+    ck_assert_str_eq(dfqi_prop_text(&a, DFQI_PROP_GRID, text), "9 x 4");
+    o.image_width = 0;
     o.image = 24;
     works(&l, "some.file", &o, &a);
     ck_assert_int_eq(a.source[DFQI_PROP_GRID], DFQ_SOURCE_OPTION);
@@ -319,7 +328,7 @@ START_TEST(test_bad_options)
     dfqi_arch a;
     const dfq_load_options good = {.stem = DFQ_STEM_STRIDE2, .image = 64};
     works(&l, "some.file", &good, &a);
-    ck_assert(a.of.cnn.stem == DFQ_STEM_STRIDE2 && a.image == 64 && a.resize == 64);
+    ck_assert(a.of.cnn.stem == DFQ_STEM_STRIDE2 && a.image.height == 64 && a.resize.height == 64);
     dfqt_loading_end(&l);
 }
 END_TEST

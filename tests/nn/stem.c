@@ -88,7 +88,7 @@ START_TEST(test_stem)
     float images[3 * SIDE * SIDE], map[SIDE * SIDE], logits[CLASSES];
     int32_t stem = _i % 5;
     dfqi_network net;
-    a.image = SIDE;
+    a.image = dfqi_square(SIDE);
     a.classes = CLASSES;
     a.eps = 0;
     a.of.cnn.small = _i < 5;

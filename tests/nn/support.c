@@ -35,7 +35,7 @@ dfqi_arch dfqt_resnet(dfqi_keys keys, int64_t width, int32_t stages, int32_t uni
 {
     dfqi_arch a = {.family = DFQI_FAMILY_RESNET,
                    .name = "resnet_test",
-                   .image = 32,
+                   .image = {32, 32},
                    .channels = 3,
                    .classes = 10,
                    .eps = 1e-5f,
@@ -52,7 +52,7 @@ dfqi_arch dfqt_mobilenet(dfqi_keys keys)
     dfqi_arch a = dfqt_resnet(keys, 0, 0, 0);
     a.family = DFQI_FAMILY_MOBILENET;
     memcpy(a.name, "mobilenet_test", 15);
-    a.image = 224;
+    a.image = dfqi_square(224);
     a.classes = 1000;
     a.of.cnn.small = 0;
     return a;

@@ -124,11 +124,11 @@ START_TEST(test_libraries)
     ck_assert_msg(load(&s, &a, &net) == DFQ_OK, "%s", s.ctx->error);
     check_numbers(&s, &net, 5e-6);
     const dfqi_swin_arch *w = &a.of.swin;
-    ck_assert(a.family == DFQI_FAMILY_SWIN && a.classes == CLASSES && a.image == IMAGE);
+    ck_assert(a.family == DFQI_FAMILY_SWIN && a.classes == CLASSES && a.image.height == IMAGE);
     ck_assert(w->patch == 4 && w->width == 8 && w->hidden == 16 && w->stages == 3);
     ck_assert(w->depth[0] == 2 && w->depth[2] == 1 && w->heads[2] == 4 && w->window[1] == 3);
     ck_assert(a.eps == 1e-5f && a.mean[0] == 0.485f && a.filter == DFQI_BICUBIC);
-    ck_assert_int_eq(a.resize, _i == TIMM ? 40 : _i == TORCHVISION ? 41 : 40);
+    ck_assert_int_eq(a.resize.height, _i == TIMM ? 40 : _i == TORCHVISION ? 41 : 40);
     ck_assert_int_eq(dfqi_arch_blocks(&a), BLOCKS);
     ck_assert_ptr_nonnull(dfqi_network_find(&net, "layers.2.downsample.reduction.weight"));
     dfqi_network_fini(&net);
@@ -190,7 +190,7 @@ START_TEST(test_older_names)
     dfqi_network_fini(&net);
     /* the masks tell the image, with its padding */
     ck_assert_msg(dfqt_take(&s.st, "f", NULL, &a, &net) == DFQ_OK, "%s", s.ctx->error);
-    ck_assert(a.image == 48 && a.source[DFQI_PROP_IMAGE] == DFQ_SOURCE_TENSOR);
+    ck_assert(a.image.height == 48 && a.source[DFQI_PROP_IMAGE] == DFQ_SOURCE_TENSOR);
     dfqi_network_fini(&net);
     dfqi_tensor_release(mask);
     end(&s);
@@ -219,7 +219,7 @@ START_TEST(test_image)
         dfqi_arch a;
         dfqi_network net;
         ck_assert_msg(dfqt_take(&s.st, cases[i].path, &o, &a, &net) == DFQ_OK, "%s", s.ctx->error);
-        ck_assert_int_eq(a.image, cases[i].image);
+        ck_assert_int_eq(a.image.height, cases[i].image);
         ck_assert_int_eq(a.source[DFQI_PROP_IMAGE], cases[i].source);
         dfqi_network_fini(&net);
     }
@@ -304,7 +304,7 @@ START_TEST(test_image_size)
     const dfq_load_options o = {
         .struct_size = sizeof o, .image = IMAGE, .image_size = cases[_i].size};
     ck_assert_msg(dfqt_take(&s.st, "f", &o, &a, &net) == DFQ_OK, "%s", s.ctx->error);
-    ck_assert(a.image == cases[_i].size && a.of.swin.window[0] == cases[_i].window);
+    ck_assert(a.image.height == cases[_i].size && a.of.swin.window[0] == cases[_i].window);
     const dfq_tensor *have =
         dfqi_network_find(&net, "layers.0.blocks.0.attn.relative_position_bias_table");
     snprintf(want, sizeof want, "table.%d", (int)cases[_i].window);

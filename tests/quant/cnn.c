@@ -22,7 +22,7 @@ static dfq_status random_cnn(dfq_context *ctx, dfqi_model **out)
     dfqi_arch a = {
         .family = DFQI_FAMILY_RESNET,
         .name = "resnet_random",
-        .image = SIDE,
+        .image = {SIDE, SIDE},
         .channels = 3,
         .classes = CLASSES,
         .eps = 1e-5f,

@@ -178,7 +178,7 @@ static float *first_outputs(const scene *a, int64_t *out_n)
     dfqi_model *folded = folded_copy(a->m);
     const float *w = dfqi_tensor_f32(dfqi_network_find(&folded->net, "conv1.weight"));
     const float *bias = dfqi_tensor_f32(dfqi_network_find(&folded->net, "bn1.bias"));
-    int64_t n = a->x->dims[0], side = a->m->net.arch.image, out = 8, at = 0;
+    int64_t n = a->x->dims[0], side = a->m->net.arch.image.height, out = 8, at = 0;
     float *y = calloc((size_t)(n * out * side * side), sizeof *y);
     for (int64_t b = 0; b < n; b++)
         for (int64_t o = 0; o < out; o++)

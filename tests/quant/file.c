@@ -117,7 +117,7 @@ START_TEST(test_convolutional)
     dfqi_arch a = {
         .family = DFQI_FAMILY_RESNET,
         .name = "resnet_test",
-        .image = 24,
+        .image = {24, 24},
         .channels = 3,
         .classes = 7,
         .eps = 1e-5f,

@@ -24,7 +24,7 @@ typedef struct scene {
 static dfqi_arch cnn_arch(dfqi_family family, const char *name, dfqi_keys keys, int64_t image)
 {
     dfqi_arch a = {.family = family,
-                   .image = image,
+                   .image = {image, image},
                    .channels = 3,
                    .classes = 4,
                    .eps = 1e-5f,
@@ -85,9 +85,10 @@ static scene begin(int family)
     make_teacher(&s, family);
     const dfqi_arch *a = &s.teacher->net.arch;
     dfqi_rng r = dfqi_rng_make(31, 1);
-    ck_assert_int_eq(
-        dfqi_tensor_new(s.ctx, DFQI_F32, 4, (int64_t[]){IMAGES, 3, a->image, a->image}, &s.images),
-        DFQ_OK);
+    ck_assert_int_eq(dfqi_tensor_new(s.ctx, DFQI_F32, 4,
+                                     (int64_t[]){IMAGES, 3, a->image.height, a->image.width},
+                                     &s.images),
+                     DFQ_OK);
     for (int64_t i = 0; i < dfqi_tensor_count(s.images); i++)
         dfqi_tensor_f32(s.images)[i] = dfqi_rng_range(&r, -1.0f, 1.0f);
     return s;

@@ -95,7 +95,7 @@ static void inverted(dfqi_arch *a)
     static const int8_t kernels[] = {3, 3, 5, 5, 5}, strides[] = {2, 2, 2, 1, 2};
     dfqi_inverted_arch *c = &a->of.inverted;
     memcpy(a->name, "mobilenetv3_small", 18);
-    a->image = 32;
+    a->image = dfqi_square(32);
     *c = (dfqi_inverted_arch){.form = DFQI_INVERTED_MOBILENETV3_SMALL,
                               .staged = 1,
                               .same = 1,
@@ -157,7 +157,7 @@ static dfqi_arch arch_of(int number)
                                                        .ratio = {2, {1, 2}}}};
     dfqi_arch a = {.family = (dfqi_family)family,
                    .name = "vit_random",
-                   .image = SMALL,
+                   .image = {SMALL, SMALL},
                    .channels = 3,
                    .classes = 3,
                    .eps = family == DFQI_FAMILY_VIT ? 1e-6f : 1e-5f,
@@ -178,13 +178,13 @@ static dfqi_arch arch_of(int number)
     }
     if (family == DFQI_FAMILY_MOBILENET) {
         memcpy(a.name, "mobilenet_test", 15);
-        a.image = 32;
+        a.image = dfqi_square(32);
         a.of.cnn.keys = DFQI_KEYS_TORCHVISION;
         a.classes = 1000;
     }
     if (family == DFQI_FAMILY_SWIN) { /* 5 x 5 tokens in padded windows of 3, then a window */
         memcpy(a.name, "swin_test", 10);
-        a.image = 20;
+        a.image = dfqi_square(20);
         a.of.swin = (dfqi_swin_arch){.patch = 4,
                                      .width = 6,
                                      .hidden = 8,
@@ -235,7 +235,7 @@ dfq_tensor *dfqt_family_images(const dfq_graph *g, int64_t n)
 {
     dfqi_rng r = dfqi_rng_make(3, 1);
     dfq_tensor *x;
-    int64_t side = g->net.arch.image;
+    int64_t side = g->net.arch.image.height;
     ck_assert_int_eq(dfqi_tensor_new(g->ctx, DFQI_F32, 4, (int64_t[]){n, 3, side, side}, &x),
                      DFQ_OK);
     for (int64_t i = 0; i < dfqi_tensor_count(x); i++)

@@ -230,7 +230,7 @@ enum { JUDGED = 11 };
 static int32_t read_pattern(int64_t first, int64_t n, void *images, int32_t *labels, void *user)
 {
     const dfqi_arch *a = user;
-    const int64_t bytes = 3 * a->image * a->image;
+    const int64_t bytes = dfqi_arch_pixels(a);
     for (int64_t i = 0; labels && i < n; i++) labels[i] = (int32_t)((first + i) % a->classes);
     for (int64_t k = 0; images && k < n * bytes; k++)
         ((uint8_t *)images)[k] = (uint8_t)((first * bytes + k) * 2654435761u >> 11);
@@ -242,7 +242,7 @@ START_TEST(test_evaluate)
 {
     dfq_context *ctx = dfqt_context(2);
     dfq_graph *g = dfqt_network(ctx, _i ? DFQT_LOW_ROW : DFQI_FAMILY_RESNET);
-    const int64_t side = g->net.arch.image;
+    const int64_t side = g->net.arch.image.height;
     int64_t rights = 0;
     const dfq_dataset_source source = {.struct_size = sizeof source,
                                        .count = JUDGED,

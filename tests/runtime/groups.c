@@ -16,12 +16,12 @@ static dfq_graph *resnet18(dfq_context *ctx)
 {
     dfqi_arch a = {.family = DFQI_FAMILY_RESNET,
                    .name = "resnet18",
-                   .image = SIDE,
+                   .image = {SIDE, SIDE},
                    .channels = 3,
                    .classes = CLASSES,
                    .eps = 1e-5f,
                    .std = {1.0f, 1.0f, 1.0f},
-                   .resize = SIDE};
+                   .resize = {SIDE, SIDE}};
     dfqi_network n;
     dfq_graph *g;
     a.of.cnn = (dfqi_cnn_arch){.keys = DFQI_KEYS_TORCHVISION, .width = 64, .units = {2, 2, 2, 2}};

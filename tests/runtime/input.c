@@ -37,7 +37,7 @@ static void start(int family)
 {
     ctx = dfqt_context(2);
     g = dfqt_family(ctx, family);
-    side = g->net.arch.image;
+    side = g->net.arch.image.height;
     classes = g->net.arch.classes;
     rt = dfqt_runtime(g, IMAGES, 0, NULL);
     fill();
@@ -251,7 +251,7 @@ START_TEST(test_picture)
     for (int i = 0; i < 23 * 17 * 3; i++) im.rgb[i] = (uint8_t)(i * 7);
     OK(ctx, dfqi_image_write_png(ctx, name, &im, NULL));
     const dfqi_arch *a = &g->net.arch;
-    OK(ctx, dfqi_image_fit(&im, a->resize, (int32_t)a->image, a->filter, &fitted));
+    OK(ctx, dfqi_image_fit(&im, a->resize, a->image, a->filter, &fitted));
     static uint8_t rgb[32 * 32 * 3];
     const size_t room = (size_t)(side * side * 3);
     OK(ctx, dfq_runtime_read_picture(rt, name, rgb, room));

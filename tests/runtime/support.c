@@ -39,7 +39,7 @@ static void make_wide(dfq_context *ctx, dfq_graph **out)
     dfqi_arch a = {
         .family = DFQI_FAMILY_RESNET,
         .name = "resnet_wide",
-        .image = 8,
+        .image = {8, 8},
         .channels = 3,
         .classes = 3,
         .eps = 1e-5f,

@@ -8,7 +8,7 @@ static inline dfqi_arch dfqt_vit(int64_t image, int64_t classes, dfqi_vit_arch v
 {
     return (dfqi_arch){.family = DFQI_FAMILY_VIT,
                        .name = "vit_test",
-                       .image = image,
+                       .image = {image, image},
                        .channels = 3,
                        .classes = classes,
                        .of.vit = vit,

@@ -138,7 +138,7 @@ START_TEST(test_recipes)
     ck_assert_int_eq(dfqt_random_model(ctx, &networks[TRANSFORMER]), DFQ_OK);
     ck_assert_int_eq(dfqt_random_cnn(ctx, &networks[SMALL]), DFQ_OK);
     ck_assert_int_eq(dfqt_random_cnn(ctx, &networks[LARGE]), DFQ_OK);
-    networks[LARGE]->net.arch.image = 80; /* of which options alone see anything */
+    networks[LARGE]->net.arch.image = dfqi_square(80); /* of which options alone see anything */
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dfq_synthesizer_options o;
         dfq_synthesizer_options_init(&o, sizeof o, rows[i].kind, rows[i].mode,

@@ -27,7 +27,7 @@ static dfqi_model *teacher(dfq_context *ctx, const dfqi_safetensors *st)
     dfqi_arch a = {
         .family = DFQI_FAMILY_RESNET,
         .name = "resnet_golden",
-        .image = SIDE,
+        .image = {SIDE, SIDE},
         .channels = 3,
         .classes = CLASSES,
         .eps = 1e-5f,

@@ -14,7 +14,7 @@ enum { SIDE = 64, PIXELS = SIDE * SIDE, IMAGE = 3 * PIXELS, MOST = 24 };
 static dfqi_arch arch(void)
 {
     dfqi_arch a = dfqt_small_vit(10, 32);
-    a.image = SIDE;
+    a.image = dfqi_square(SIDE);
     for (int c = 0; c < 3; c++) {
         a.mean[c] = 0.4f + 0.1f * (float)c;
         a.std[c] = 0.2f;
@@ -27,7 +27,8 @@ static float *draw(int32_t threads, uint64_t seed, uint64_t stream, int64_t n)
     dfq_context *ctx = dfqt_context(threads);
     dfqi_arch a = arch();
     float *x = malloc((size_t)(n * IMAGE) * sizeof *x);
-    float *scratch = malloc((size_t)(threads * dfqi_leaves_scratch(SIDE)) * sizeof *scratch);
+    float *scratch =
+        malloc((size_t)(threads * dfqi_leaves_scratch(dfqi_square(SIDE))) * sizeof *scratch);
     ck_assert(x && scratch);
     dfqi_leaves_draw(ctx, &a, dfqi_rng_make(seed, stream), n, scratch, x);
     free(scratch);

@@ -14,11 +14,11 @@ static const float colour_weights[3] = {1.2f, 0.4f, 0.4f};
 
 START_TEST(test_layout)
 {
-    ck_assert_int_eq(dfqi_pyramid_make(224, 1).scales, 6); /* 7 is odd */
-    ck_assert_int_eq(dfqi_pyramid_make(32, 1).scales, 4);  /* 4 is the least */
-    ck_assert_int_eq(dfqi_pyramid_make(33, 1).scales, 1);
-    ck_assert_int_eq(dfqi_pyramid_make(224, 0).scales, 1);
-    ck_assert_int_eq(dfqi_pyramid_make(SIDE, 1).floats, FLOATS);
+    ck_assert_int_eq(dfqi_pyramid_make(dfqi_square(224), 1).scales, 6); /* 7 is odd */
+    ck_assert_int_eq(dfqi_pyramid_make(dfqi_square(32), 1).scales, 4);  /* 4 is the least */
+    ck_assert_int_eq(dfqi_pyramid_make(dfqi_square(33), 1).scales, 1);
+    ck_assert_int_eq(dfqi_pyramid_make(dfqi_square(224), 0).scales, 1);
+    ck_assert_int_eq(dfqi_pyramid_make(dfqi_square(SIDE), 1).floats, FLOATS);
 }
 END_TEST
 
@@ -26,7 +26,7 @@ START_TEST(test_pixels)
 {
     float g[PLANES * PIXELS], d[PLANES * PIXELS], x[PLANES * PIXELS];
     dfq_context *ctx = dfqt_context(2);
-    dfqi_pyramid p = dfqi_pyramid_make(SIDE, 0);
+    dfqi_pyramid p = dfqi_pyramid_make(dfqi_square(SIDE), 0);
     dfqi_rng r = dfqi_rng_make(1, 1);
     dfqi_rng_fill_normal(&r, g, PLANES * PIXELS);
     for (int i = 0; i < PLANES * PIXELS; i++) x[i] = (float)i;
@@ -57,7 +57,7 @@ START_TEST(test_luminance)
     static float d[PLANES * FLOATS], x[PLANES * PIXELS];
     float coarse[IMAGES][64];
     dfq_context *ctx = dfqt_context(2);
-    dfqi_pyramid p = dfqi_pyramid_make(SIDE, 1);
+    dfqi_pyramid p = dfqi_pyramid_make(dfqi_square(SIDE), 1);
     dfqi_rng r = dfqi_rng_make(1, 1);
     for (int b = 0; b < IMAGES; b++) {
         dfqi_rng_fill_normal(&r, coarse[b], 64);
@@ -80,7 +80,7 @@ START_TEST(test_adjoint)
     float x[PLANES * PIXELS], g[PLANES * PIXELS];
     double left = 0, right = 0;
     dfq_context *ctx = dfqt_context(2);
-    dfqi_pyramid p = dfqi_pyramid_make(SIDE, 1);
+    dfqi_pyramid p = dfqi_pyramid_make(dfqi_square(SIDE), 1);
     dfqi_rng r = dfqi_rng_make(2, 1);
     dfqi_rng_fill_normal(&r, d, PLANES * FLOATS);
     dfqi_rng_fill_normal(&r, g, PLANES * PIXELS);

@@ -43,7 +43,7 @@ dfq_status dfqt_random_cnn_of(dfq_context *ctx, int64_t classes, dfqi_model **ou
     dfqi_arch a = {
         .family = DFQI_FAMILY_RESNET,
         .name = "resnet_random",
-        .image = 8,
+        .image = {8, 8},
         .channels = 3,
         .classes = classes,
         .eps = 1e-5f,

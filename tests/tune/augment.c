@@ -46,7 +46,7 @@ START_TEST(test_golden)
     dfq_context *ctx = dfqt_context(2);
     ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", "augment.safetensors", path, sizeof path));
     ck_assert_int_eq(dfqi_st_read(ctx, path, &st), DFQ_OK);
-    ck_assert_int_eq(dfqi_augment_new(ctx, SIDE, dfqi_tensor_f32(find(&st, "mean")),
+    ck_assert_int_eq(dfqi_augment_new(ctx, dfqi_square(SIDE), dfqi_tensor_f32(find(&st, "mean")),
                                       dfqi_tensor_f32(find(&st, "std")), &a),
                      DFQ_OK);
     for (int i = 0; i < DRAWS; i++) {
@@ -74,7 +74,7 @@ START_TEST(test_crop_of_a_ramp)
     dfq_context *ctx = dfqt_context(1);
     for (int i = 0; i < 2 * PIXELS; i++)
         x[i] = (float)(i / PIXELS) * 100 + 2 * (float)(i % SIDE) - (float)(i / SIDE % SIDE);
-    ck_assert_int_eq(dfqi_augment_new(ctx, SIDE, zeros, ones, &a), DFQ_OK);
+    ck_assert_int_eq(dfqi_augment_new(ctx, dfqi_square(SIDE), zeros, ones, &a), DFQ_OK);
     dfqi_draw d = {.top = 3, .left = 7, .height = 20, .width = 10, .mirror = 1};
     dfqi_augment_apply(&a, &d, 1, x + PIXELS, y);
     for (int i = 0; i < PIXELS; i++) {
@@ -98,7 +98,7 @@ START_TEST(test_blur)
     dfq_context *ctx = dfqt_context(2);
     for (int i = 0; i < PIXELS; i++) x[i] = 3;
     x[PIXELS + 20 * SIDE + 11] = 1;
-    ck_assert_int_eq(dfqi_augment_new(ctx, SIDE, zeros, ones, &a), DFQ_OK);
+    ck_assert_int_eq(dfqi_augment_new(ctx, dfqi_square(SIDE), zeros, ones, &a), DFQ_OK);
     ck_assert_int_eq(a.radius, 2);
     dfqi_draw d = {.height = SIDE, .width = SIDE, .sigma = 1.3f};
     dfqi_augment_apply(&a, &d, 2, x, y);
@@ -127,7 +127,7 @@ START_TEST(test_kernel_sizes)
     dfq_context *ctx = dfqt_context(1);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dfqi_augment a;
-        ck_assert_int_eq(dfqi_augment_new(ctx, rows[i][0], zeros, ones, &a), DFQ_OK);
+        ck_assert_int_eq(dfqi_augment_new(ctx, dfqi_square(rows[i][0]), zeros, ones, &a), DFQ_OK);
         ck_assert_int_eq(2 * a.radius + 1, rows[i][1]);
         dfqi_augment_fini(&a);
     }
@@ -141,7 +141,7 @@ START_TEST(test_draws)
     double mirror = 0, jitter = 0, gray = 0, sigma = 0, factor = 0, turn = 0, first = 0;
     for (int i = 0; i < N; i++) {
         dfqi_draw d;
-        dfqi_augment_draw(DFQI_AUGMENT_FULL, 9, i, 224, &d);
+        dfqi_augment_draw(DFQI_AUGMENT_FULL, 9, i, dfqi_square(224), &d);
         double area = (double)(d.height * d.width) / (224.0 * 224.0);
         double ratio = (double)d.width / (double)d.height;
         ck_assert(d.top >= 0 && d.left >= 0 && d.top + d.height <= 224 && d.left + d.width <= 224);
@@ -156,7 +156,7 @@ START_TEST(test_draws)
         factor += d.color[1];
         turn += d.color[3];
         first += d.order[0];
-        dfqi_augment_draw(DFQI_AUGMENT_MILD, 9, i, 224, &d);
+        dfqi_augment_draw(DFQI_AUGMENT_MILD, 9, i, dfqi_square(224), &d);
         area = (double)(d.height * d.width) / (224.0 * 224.0);
         ck_assert(!d.each && area > 0.49 && !d.jitter && !d.gray && d.sigma == 0);
     }
@@ -168,10 +168,10 @@ START_TEST(test_draws)
     ck_assert_double_eq_tol(turn / N, 0.0, 0.01);
     ck_assert_double_eq_tol(first / N, 1.5, 0.08);
     dfqi_draw none, again;
-    dfqi_augment_draw(DFQI_AUGMENT_NONE, 9, 3, 224, &none);
+    dfqi_augment_draw(DFQI_AUGMENT_NONE, 9, 3, dfqi_square(224), &none);
     ck_assert(none.height == 224 && none.width == 224 && !none.mirror && !none.jitter);
-    dfqi_augment_draw(DFQI_AUGMENT_FULL, 9, 3, 224, &none);
-    dfqi_augment_draw(DFQI_AUGMENT_FULL, 9, 3, 224, &again);
+    dfqi_augment_draw(DFQI_AUGMENT_FULL, 9, 3, dfqi_square(224), &none);
+    dfqi_augment_draw(DFQI_AUGMENT_FULL, 9, 3, dfqi_square(224), &again);
     ck_assert_mem_eq(&none, &again, sizeof none);
 }
 END_TEST
@@ -188,8 +188,8 @@ START_TEST(test_synthetic)
     dfq_context *ctx = dfqt_context(2);
     int soft = 0;
     for (int i = 0; i < N * PIXELS; i++) x[i] = (float)(i % PIXELS * 37 % 101) / 50 - 1;
-    ck_assert_int_eq(dfqi_augment_new(ctx, SIDE, half, half, &a), DFQ_OK);
-    dfqi_augment_draw(DFQI_AUGMENT_SYNTHETIC, 9, 5, SIDE, &d);
+    ck_assert_int_eq(dfqi_augment_new(ctx, dfqi_square(SIDE), half, half, &a), DFQ_OK);
+    dfqi_augment_draw(DFQI_AUGMENT_SYNTHETIC, 9, 5, dfqi_square(SIDE), &d);
     ck_assert(d.each && !d.jitter && !d.gray && d.height * d.width > 0.49 * SIDE * SIDE);
     ck_assert(d.sigma >= SIDE / 224.0f && d.sigma < 6.1f * SIDE / 224);
     d.top = d.left = d.mirror = 0;
@@ -228,7 +228,7 @@ START_TEST(test_focus)
     double sum = 0, edge = 0;
     for (int i = 0; i < N; i++) {
         dfqi_rng r = dfqi_rng_make(3, (uint64_t)i);
-        dfqi_augment_focus(&r, SIDE, share);
+        dfqi_augment_focus(&r, dfqi_square(SIDE), share);
         for (int k = 0; k < SIDE * SIDE; k++) {
             ck_assert(share[k] >= 0 && share[k] <= 1);
             sum += (double)share[k];

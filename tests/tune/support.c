@@ -68,7 +68,7 @@ dfq_status dfqt_cnn_pair_make(dfq_context *ctx, dfqt_pair *out)
     dfqi_arch a = {
         .family = DFQI_FAMILY_RESNET,
         .name = "resnet_random",
-        .image = 8,
+        .image = {8, 8},
         .channels = 3,
         .classes = 4,
         .eps = 1e-5f,

@@ -10,7 +10,7 @@ dfq_status dfqi_coexplore_read(const dfqi_coexplore *e, const dfqi_dataset *d, f
                                int32_t **labels, dfqi_super_data *out)
 {
     int64_t n = dfqi_dataset_count(d), side = e->space.net->image;
-    dfqi_preprocess how = {.size = (int32_t)side, .resize = (int32_t)side};
+    dfqi_preprocess how = {.size = dfqi_square(side), .resize = dfqi_square(side)};
     size_t count;
     memcpy(how.mean, e->o.mean, sizeof how.mean);
     memcpy(how.std, e->o.std, sizeof how.std);
