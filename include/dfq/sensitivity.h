@@ -51,7 +51,8 @@ DFQ_API void dfq_sensitivity_options_init(dfq_sensitivity_options *options, size
  *                         of rows
  *  @param quantize        how layers will be quantized, as dfq_graph_quantize() takes it, in mode
  *                         improved and without layers of their own; of its widths act_bits alone
- *                         matters, where act_group is chosen by it.
+ *                         matters: act_group is chosen by it, and behind activations of that
+ *                         many bits weights are rounded.
  *                         NULL: its defaults
  *  @param options         NULL for defaults
  *  @param out_sensitivity to be given back with dfq_sensitivity_release()
@@ -136,14 +137,16 @@ DFQ_API void dfq_bits_limits_init(dfq_bits_limits *limits, size_t size);
 
 /** The widths of least predicted divergence within limits, chosen exactly. The job must be
  *  finished.
- *  Limits hold by the exact cost model.
+ *  Limits hold by the exact cost model. Its tables of an accelerator, or of all of a description,
+ *  are made by the first choice and kept until another one is given: further limits take a fraction
+ *  of the time.
  *  @param limits     NULL: none, the best widths
  *  @param out_bits   a new table, to be given back with dfq_bits_release()
  *  @param out_choice struct_size must be set; may be NULL
  *  @return ::DFQ_E_INVALID (not finished; limits that are not finite or below 0; latency, energy or
  *          area without an accelerator), ::DFQ_E_INFEASIBLE (the text names the limits and what is
  *          possible), ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_sensitivity_choose(const dfq_sensitivity *sensitivity,
+DFQ_CHECKED dfq_status dfq_sensitivity_choose(dfq_sensitivity *sensitivity,
                                               const dfq_bits_limits *limits, dfq_bits **out_bits,
                                               dfq_bits_choice *out_choice);
 

@@ -27,6 +27,32 @@ int64_t dfqi_accel_space_count(const dfqi_accel_space *s)
     return (int64_t)s->pe_x.n * s->pe_y.n * s->rf_words.n * s->dataflow.n * s->pe.n * s->glb_kb.n;
 }
 
+static bool same_values(const dfqi_values *a, const dfqi_values *b)
+{
+    bool same = a->n == b->n;
+    for (int32_t i = 0; same && i < a->n; i++) same = a->v[i] == b->v[i];
+    return same;
+}
+
+static bool same_prices(const dfqi_prices *a, const dfqi_prices *b)
+{
+    return a->mac_pj == b->mac_pj && a->rf_pj == b->rf_pj && a->rf_fill_pj == b->rf_fill_pj &&
+           a->reg_pj == b->reg_pj && a->noc_pj == b->noc_pj && a->glb_read_pj == b->glb_read_pj &&
+           a->glb_write_pj == b->glb_write_pj && a->glb_fill_pj == b->glb_fill_pj &&
+           a->dram_pj == b->dram_pj && a->static_mw == b->static_mw;
+}
+
+bool dfqi_accel_space_equal(const dfqi_accel_space *a, const dfqi_accel_space *b)
+{
+    return same_values(&a->pe_x, &b->pe_x) && same_values(&a->pe_y, &b->pe_y) &&
+           same_values(&a->rf_words, &b->rf_words) && same_values(&a->dataflow, &b->dataflow) &&
+           same_values(&a->pe, &b->pe) && same_values(&a->glb_kb, &b->glb_kb) &&
+           a->word_bits == b->word_bits && a->psum_bits == b->psum_bits &&
+           a->float_bits == b->float_bits && a->clock_mhz == b->clock_mhz &&
+           a->dram_gb_per_s == b->dram_gb_per_s && a->glb_gb_per_s == b->glb_gb_per_s &&
+           a->priced == b->priced && (!a->priced || same_prices(&a->price, &b->price));
+}
+
 static dfqi_prices prices_of(const dfqi_accel_config *t)
 {
     double rf = dfqi_rf_pj(t->rf_words, t->word_bits), w = t->word_bits;

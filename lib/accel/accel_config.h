@@ -63,6 +63,8 @@ typedef struct dfqi_accel_space {
 } dfqi_accel_space;
 
 int64_t dfqi_accel_space_count(const dfqi_accel_space *s);
+/* Do they stand for the same accelerators, in the same order? */
+bool dfqi_accel_space_equal(const dfqi_accel_space *a, const dfqi_accel_space *b);
 void dfqi_accel_space_config(const dfqi_accel_space *s, int64_t i, dfqi_accel_config *out);
 
 /* A preset's name, else the path of a JSON file. */

@@ -136,6 +136,7 @@ void dfq_sensitivity_release(dfq_sensitivity *s)
 {
     if (s == NULL) return;
     dfqi_model *graph = s->graph;
+    dfqi_sensitivity_forget_costs(s);
     dfqi_sensitivity_fini(&s->core);
     for (int32_t b = 0; b <= DFQI_BITS_MAX; b++) dfqi_model_release(s->forms[b]);
     dfqi_network_fini(&s->rotated);
@@ -149,14 +150,15 @@ void dfq_sensitivity_release(dfq_sensitivity *s)
 /* -- work -------------------------------------------------------------------------------------- */
 
 /* The network with all weights of one width. Grids that are found at run time need no calibration,
- * so that its activations have 8 bits; static ones have the same width. */
+ * so that its activations have the width that those of the chosen network will have about; static
+ * ones have the same width. */
 static dfq_status make_form(dfq_sensitivity *s)
 {
     int32_t bits = DFQI_BITS_MIN + s->n_forms;
     dfq_quantize_options q = s->quantize;
     bool rows = dfqi_has_row_scales(s->graph, &q);
     q.weight_bits = q.first_last_bits = bits;
-    q.act_bits = rows ? DFQI_BITS_MAX : bits;
+    q.act_bits = rows ? s->quantize.act_bits : bits;
     DFQI_TRY(dfq_graph_quantize(s->graph, s->given, &q, &s->forms[bits]));
     s->n_forms++;
     return DFQ_OK;

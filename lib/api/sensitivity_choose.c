@@ -60,19 +60,19 @@ static dfq_status to_table(const dfq_sensitivity *s, const dfqi_pair *widths, df
     return DFQ_OK;
 }
 
-/* With an accelerator: its tables, and the widths within them. */
-static dfq_status choose_costs(const dfq_sensitivity *s, const dfq_bits_limits *l,
-                               const dfqi_cost_limits *limits, dfqi_pair *widths, dfqi_chosen *out)
+void dfqi_sensitivity_forget_costs(dfq_sensitivity *s)
 {
-    dfqi_scheme scheme = {0};
-    dfqi_bits_costs costs = {0};
-    DFQI_TRY(dfqi_scheme_of_options(s->graph, &s->quantize, &scheme));
-    dfq_status status =
-        dfqi_bits_costs_new(s->graph, &scheme, s->table, &l->accelerator->space, &costs);
-    if (status == DFQ_OK) status = dfqi_choose_costs(&s->core, &costs, limits, widths, out);
-    dfqi_bits_costs_fini(&costs);
-    dfqi_scheme_fini(&scheme);
-    return status;
+    dfqi_bits_costs_fini(&s->costs);
+    dfqi_scheme_fini(&s->scheme);
+}
+
+/* Tables of this accelerator, which take much longer than a choice: they are kept. */
+static dfq_status take_costs(dfq_sensitivity *s, const dfq_accelerator *accel)
+{
+    if (s->costs.ctx && dfqi_accel_space_equal(&s->costs.space, &accel->space)) return DFQ_OK;
+    dfqi_sensitivity_forget_costs(s);
+    DFQI_TRY(dfqi_scheme_of_options(s->graph, &s->quantize, &s->scheme));
+    return dfqi_bits_costs_new(s->graph, &s->scheme, s->table, &accel->space, &s->costs);
 }
 
 static double code_bytes(const dfq_sensitivity *s, const dfqi_pair *widths)
@@ -91,7 +91,7 @@ static double mean_of_size(const dfq_sensitivity *s, double bytes)
     return 8 * bytes / weights;
 }
 
-static dfq_status choose(const dfq_sensitivity *s, const dfq_bits_limits *l, dfqi_pair *widths,
+static dfq_status choose(dfq_sensitivity *s, const dfq_bits_limits *l, dfqi_pair *widths,
                          dfqi_chosen *out)
 {
     dfqi_cost_limits limits = {.mean = {l->mean_weight_bits, l->mean_act_bits},
@@ -101,12 +101,15 @@ static dfq_status choose(const dfq_sensitivity *s, const dfq_bits_limits *l, dfq
     double size = l->size_bytes > 0 ? mean_of_size(s, l->size_bytes) : 0;
     if (size > 0 && !(limits.mean.weight > 0 && limits.mean.weight < size))
         limits.mean.weight = size;
-    if (l->accelerator) return choose_costs(s, l, &limits, widths, out);
+    if (l->accelerator) {
+        DFQI_TRY(take_costs(s, l->accelerator));
+        return dfqi_choose_costs(&s->core, &s->costs, &limits, widths, out);
+    }
     *out = (dfqi_chosen){.config = -1, .ms = (double)NAN, .mj = (double)NAN, .mm2 = (double)NAN};
     return dfqi_choose_means(&s->core, limits.mean, widths, &out->proved);
 }
 
-dfq_status dfq_sensitivity_choose(const dfq_sensitivity *sensitivity, const dfq_bits_limits *limits,
+dfq_status dfq_sensitivity_choose(dfq_sensitivity *sensitivity, const dfq_bits_limits *limits,
                                   dfq_bits **out_bits, dfq_bits_choice *out_choice)
 {
     dfq_bits_limits most;

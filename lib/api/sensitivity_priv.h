@@ -4,6 +4,7 @@
 
 #include <dfq/sensitivity.h>
 
+#include "bits/costs.h"
 #include "bits/sensitivity.h"
 
 struct dfq_sensitivity {
@@ -17,6 +18,9 @@ struct dfq_sensitivity {
     dfqi_sensitivity core;                /* ready behind the last form */
     int32_t n_forms;
     bool ready;
+    /* tables of the accelerators that were chosen from last, and what they borrow */
+    dfqi_scheme scheme;
+    dfqi_bits_costs costs; /* ctx NULL: there are none */
 };
 
 /* Have all damages been measured? */
@@ -28,6 +32,8 @@ static inline bool dfqi_sensitivity_is_finished(const dfq_sensitivity *s)
 /* What measuring needs, if it is not there yet: the network at each width, and the float one's
  * probabilities. */
 DFQI_CHECKED dfq_status dfqi_sensitivity_prepare(dfq_sensitivity *s);
+/* Forgets the tables of accelerators. */
+void dfqi_sensitivity_forget_costs(dfq_sensitivity *s);
 /* Widths [layers] of a table, which must be of the same network. */
 DFQI_CHECKED dfq_status dfqi_sensitivity_take(const dfq_sensitivity *s, const dfq_bits *bits,
                                               dfqi_pair *out);

@@ -17,8 +17,10 @@ typedef struct job {
     const dfqi_sensitivity *s;
     const dfqi_bits_costs *c;
     dfq_context *ctx;
-    int32_t n, metric[METRICS]; /* the limited ones, as in `names` */
-    double limit[METRICS], given[METRICS];
+    /* the accelerator's always, so that the cheapest of equally good ones is taken; as in `names` */
+    int32_t n, metric[METRICS];
+    double limit[METRICS], given[METRICS]; /* 0: none */
+    int32_t n_limits;
     const char *name[METRICS];
     int32_t *choices; /* [rows + 1] */
     double *loss;     /* [cells + configs] */
@@ -30,10 +32,11 @@ static void collect_limits(job *j, const dfqi_cost_limits *l)
 {
     const double all[METRICS] = {l->ms, l->mj, l->mm2, l->mean.weight, l->mean.act};
     for (int32_t m = 0; m < METRICS; m++) {
-        if (!(all[m] > 0)) continue;
+        if (m > MM2 && !(all[m] > 0)) continue;
         j->metric[j->n] = m;
         j->name[j->n] = names[m];
         j->given[j->n] = j->limit[j->n] = all[m] * (1 + 1e-12);
+        j->n_limits += all[m] > 0;
         j->n++;
     }
 }
@@ -122,11 +125,14 @@ static dfq_status solve(job *j, dfqi_pair *widths, dfqi_chosen *out)
     dfqi_solver_defaults(&o);
     o.rule = DFQ_RULE_EXACT;
     o.steps = 1;
+    int32_t n = 0;
     for (int32_t m = 0; m < j->n; m++)
-        most[m] = (dfq_constraint){.struct_size = sizeof *most, .metric = m, .limit = j->limit[m]};
+        if (j->limit[m] > 0)
+            most[n++] =
+                (dfq_constraint){.struct_size = sizeof *most, .metric = m, .limit = j->limit[m]};
     dfqi_solver_release(j->solver);
     j->solver = NULL;
-    DFQI_TRY(dfqi_solver_new(j->ctx, &problem, most, j->n, &o, &j->solver));
+    DFQI_TRY(dfqi_solver_new(j->ctx, &problem, most, n, &o, &j->solver));
     DFQI_TRY(dfqi_solver_run(j->solver));
     const int32_t *best = dfqi_solver_best(j->solver);
     dfqi_solver_result(j->solver, &info);
@@ -142,7 +148,7 @@ static bool tighten(job *j, const dfqi_chosen *chosen)
     bool broken = false;
     for (int32_t m = 0; m < j->n; m++) {
         double exact = j->metric[m] == MS ? chosen->ms : j->metric[m] == MJ ? chosen->mj : 0;
-        if (exact <= j->given[m]) continue;
+        if (!(j->limit[m] > 0) || exact <= j->given[m]) continue;
         j->limit[m] *= j->given[m] / exact * (1 - 1e-6);
         broken = true;
     }
@@ -168,7 +174,7 @@ dfq_status dfqi_choose_costs(const dfqi_sensitivity *s, const dfqi_bits_costs *c
 {
     job j = {.s = s, .c = c, .ctx = s->mixed.ctx};
     collect_limits(&j, limits);
-    if (j.n == 0)
+    if (j.n_limits == 0)
         return dfqi_fail(j.ctx, DFQ_E_INVALID,
                          "a limit is missing: of latency, energy, area, size or mean widths");
     dfq_status status = open_job(&j);

@@ -126,7 +126,7 @@ START_TEST(test_uniform)
 END_TEST
 
 /* Limits are read before anything is solved. */
-static void check_limits(const dfq_sensitivity *s)
+static void check_limits(dfq_sensitivity *s)
 {
     static const struct {
         double weight, act;
@@ -189,7 +189,7 @@ static void check_cost(const dfq_accelerator *a, const dfq_bits *b, const dfq_bi
 }
 
 /* Limits hold by the exact model, and bind: less energy, more damage. */
-static void check_costs(const dfq_sensitivity *s)
+static void check_costs(dfq_sensitivity *s)
 {
     dfq_bits_limits limits;
     dfq_bits_choice wide = {.struct_size = sizeof wide}, tight = {.struct_size = sizeof tight};
