@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "files.h"
+#include "front.h"
+#include "model.h"
+#include "text.h"
 
 /* The rows of the table, then those of the command line, which win. */
 static int merge(struct quantize *q)
@@ -34,6 +37,14 @@ int bits_open(struct quantize *q)
     return status == DFQ_OK ? merge(q) : session_fail(q->s, status, PHASE_READ);
 }
 
+int bits_need_no_images(const struct options *o, const dfq_graph_info *info)
+{
+    static const enum option_id asking[] = {OPT_KIND, OPT_ITERS, OPT_SYNTH, OPT_BATCH};
+    for (size_t i = 0; i < sizeof asking / sizeof *asking; i++)
+        if (option_given(o, asking[i])) return 0;
+    return model_has_heads(info) && o->act_scale != DFQ_ACT_SCALE_TENSOR;
+}
+
 /* -- choosing ---------------------------------------------------------------------------------- */
 
 enum { MEASURED = 32 }; /* images */
@@ -58,6 +69,12 @@ static dfq_status take_images(struct quantize *q, const dfq_quantize_options *o,
     return dfq_image_set_read(q->set, 0, n, out, NULL);
 }
 
+/* Has an earlier run left the damages? */
+static int has_damages(const struct quantize *q)
+{
+    return q->s->o->damages && file_kind(q->s->o->damages) == FILE_REGULAR;
+}
+
 static dfq_status open_job(struct quantize *q, dfq_sensitivity **out)
 {
     dfq_quantize_options o = recipe_quantize(&q->full);
@@ -69,7 +86,9 @@ static dfq_status open_job(struct quantize *q, dfq_sensitivity **out)
     dfq_status status = take_images(q, &o, &images);
     if (status == DFQ_OK) status = dfq_sensitivity_create(q->net, images, &o, &so, out);
     dfq_tensor_release(images);
-    if (status == DFQ_OK && q->job.resumed && file_kind(q->job.sensitivity) == FILE_REGULAR)
+    if (status != DFQ_OK) return status;
+    if (has_damages(q)) return dfq_sensitivity_load_checkpoint(*out, q->s->o->damages);
+    if (q->job.resumed && file_kind(q->job.sensitivity) == FILE_REGULAR)
         status = dfq_sensitivity_load_checkpoint(*out, q->job.sensitivity);
     return status;
 }
@@ -107,7 +126,7 @@ static double or_none(double limit)
     return isnan(limit) ? 0 : limit;
 }
 
-static dfq_status set_limits(struct quantize *q, dfq_bits_limits *limits)
+dfq_status bits_limits(struct quantize *q, dfq_bits_limits *limits)
 {
     const struct options *o = &q->full;
     dfq_bits_limits_init(limits, sizeof *limits);
@@ -121,15 +140,19 @@ static dfq_status set_limits(struct quantize *q, dfq_bits_limits *limits)
 
 static int tell(struct quantize *q, dfq_sensitivity *s)
 {
-    double predicted, measured;
+    double predicted, measured = 0;
     dfq_bits_means means = {.struct_size = sizeof means};
+    int here = !has_damages(q); /* else the networks to measure with would have to be made */
+    char text[TEXT_SHORT] = "";
     dfq_status status = dfq_bits_get_means(q->bits, &means);
-    if (status == DFQ_OK) status = dfq_sensitivity_evaluate(s, q->bits, &predicted, &measured);
+    if (status == DFQ_OK)
+        status = dfq_sensitivity_evaluate(s, q->bits, &predicted, here ? &measured : NULL);
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
+    if (here) snprintf(text, sizeof text, "%.3g, ", measured);
     session_say(q->s,
-                "bits of layers: weights %.3f and activations %.3f in the mean; divergence %.3g, "
-                "predicted %.3g%s",
-                means.weight_bits, means.act_bits, measured, predicted,
+                "bits of layers: weights %.3f and activations %.3f in the mean; divergence "
+                "%spredicted %.3g%s",
+                means.weight_bits, means.act_bits, text, predicted,
                 q->choice.proved ? ", proved to be the least" : "");
     if (q->choice.config >= 0)
         session_say(q->s, "accelerator %lld: %.4g ms, %.4g mJ, %.4g mm2",
@@ -141,7 +164,7 @@ static int tell(struct quantize *q, dfq_sensitivity *s)
 static int choose(struct quantize *q, dfq_sensitivity *s)
 {
     dfq_bits_limits limits;
-    dfq_status status = set_limits(q, &limits);
+    dfq_status status = bits_limits(q, &limits);
     q->choice.struct_size = sizeof q->choice;
     progress_begin(&q->s->progress, NULL, 0, plan_after(&q->plan, PLAN_CALIBRATE));
     if (status == DFQ_OK) status = dfq_sensitivity_choose(s, &limits, &q->bits, &q->choice);
@@ -165,7 +188,9 @@ static int measure(struct quantize *q, dfq_sensitivity *s)
                : status == DFQ_E_CANCELLED ? CODE_INTERRUPTED
                                            : session_fail(q->s, status, PHASE_WORK);
     progress_end(&q->s->progress);
-    return code;
+    if (code || !q->s->o->damages || has_damages(q)) return code;
+    status = dfq_sensitivity_save_checkpoint(s, q->s->o->damages);
+    return status == DFQ_OK ? CODE_DONE : session_fail(q->s, status, PHASE_WRITE);
 }
 
 int bits_choose(struct quantize *q)
@@ -175,6 +200,7 @@ int bits_choose(struct quantize *q)
     dfq_status status = open_job(q, &s);
     int code = status == DFQ_OK ? measure(q, s) : session_fail(q->s, status, PHASE_WORK);
     if (!code) code = choose(q, s);
+    if (!code && q->s->o->verb == VERB_JOINT) code = front_find(q, s);
     dfq_sensitivity_release(s);
     return code;
 }

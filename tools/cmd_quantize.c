@@ -279,10 +279,16 @@ int cmd_quantize(struct session *s)
     struct quantize q;
     memset(&q, 0, sizeof q);
     q.s = s;
+    const struct options *given = s->o;
     int32_t decides = DFQ_DECIDES_LOGITS | DFQ_DECIDES_INPUTS;
     if (s->o->data || s->o->real) decides |= DFQ_DECIDES_PICTURES;
     int code = model_load(s, decides, &q.net, &q.info);
     if (code) return code;
+    struct options own = *s->o;
+    if (own.verb == VERB_JOINT) {
+        own.no_images = bits_need_no_images(&own, &q.info);
+        s->o = &own;
+    }
     q.full = recipe_fill(s->o, q.net, &q.info);
     q.with_generator = recipe_with_generator(&q.full);
     code = bits_open(&q);
@@ -302,5 +308,6 @@ int cmd_quantize(struct session *s)
     if (!code) code = finish(&q);
     job_close(s, code, &q.job);
     release(&q);
+    s->o = given;
     return code;
 }

@@ -43,6 +43,29 @@ void *file_read(const char *path, size_t *size)
     return NULL;
 }
 
+static int ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* JSON texts begin with a bracket; safetensors with a length, whose zero bytes no text has. */
+int file_is_model(const char *path)
+{
+    unsigned char head[9];
+    if (ends_with(path, ".safetensors") || ends_with(path, ".safetensors.index.json") ||
+        ends_with(path, ".onnx"))
+        return 1;
+    if (file_kind(path) != FILE_REGULAR) return 0;
+    FILE *f = fopen(path, "rb");
+    if (!f) return 0;
+    size_t n = fread(head, 1, sizeof head, f), at = 0;
+    fclose(f);
+    if (memchr(head, 0, n)) return 1;
+    while (at < n && memchr(" \t\r\n", head[at], 4)) at++;
+    return at < n && head[at] != '{';
+}
+
 int file_hash(const char *path, uint64_t *hash)
 {
     unsigned char block[16384];

@@ -15,6 +15,9 @@ uint64_t file_size(const char *path); /* 0 if there is none */
  * holds nothing. */
 void *file_read(const char *path, size_t *size);
 
+/* Is it a model and no JSON text, by its first bytes, or by its name if it cannot be read? */
+int file_is_model(const char *path);
+
 /* Fingerprint of a file's bytes; 0, or -1 if it cannot be read. */
 int file_hash(const char *path, uint64_t *hash);
 

@@ -15,7 +15,7 @@ static const char *const purpose[VERB_COUNT] = {
     [VERB_EXPORT] = "write a model as ONNX, for other engines",
     [VERB_BENCH] = "measure speed: forward pass, synthesis, tuning",
     [VERB_COST] = "compute latency, energy and area on an accelerator",
-    [VERB_EXPLORE] = "choose a network and its accelerator together",
+    [VERB_EXPLORE] = "choose a network, or the bits of one, and its accelerator together",
     [VERB_VERSION] = "print the version, the kernels and the number of threads"};
 
 static const char *const usage[VERB_COUNT] = {
@@ -27,7 +27,7 @@ static const char *const usage[VERB_COUNT] = {
     [VERB_EXPORT] = "MODEL.safetensors -o OUT.onnx",
     [VERB_BENCH] = "MODEL.safetensors",
     [VERB_COST] = "MODEL.safetensors --accel FILE",
-    [VERB_EXPLORE] = "SPACE --accel FILE --fps X --data PATH -o OUT",
+    [VERB_EXPLORE] = "SPACE|MODEL -a FILE --fps X [-d PATH] -o OUT",
     [VERB_VERSION] = ""};
 
 static const char *const example[VERB_COUNT] = {
@@ -74,7 +74,7 @@ void help_program(FILE *f)
 {
     fprintf(f, "dfq %s: data-free quantization of vision networks\n\nUsage: dfq VERB [options]\n\n",
             dfq_version_text());
-    for (int i = 0; i < VERB_COUNT; i++) fprintf(f, "  %-9s %s\n", verb_names[i], purpose[i]);
+    for (int i = 0; i < VERB_JOINT; i++) fprintf(f, "  %-9s %s\n", verb_names[i], purpose[i]);
     fputc('\n', f);
     wrap(f, 0, 0,
          "'dfq VERB --help' lists the options of a verb. Results go to stdout, everything else to "
@@ -203,12 +203,19 @@ static void put_option(FILE *f, enum verb verb, enum option_id id)
     free(text);
 }
 
+/* Of explore, for a space or for a model. */
+static int has(enum verb verb, enum option_id id)
+{
+    uint32_t verbs = option_table[id].verbs;
+    return (verbs >> verb & 1) || (verb == VERB_EXPLORE && (verbs >> VERB_JOINT & 1));
+}
+
 void help_verb(FILE *f, enum verb verb)
 {
     fprintf(f, "dfq %s: %s\n\nUsage: dfq %s %s [options]\n\n", verb_names[verb], purpose[verb],
             verb_names[verb], usage[verb]);
     for (int i = 0; i < OPT_COUNT; i++)
-        if (option_table[i].verbs >> verb & 1) put_option(f, verb, (enum option_id)i);
+        if (has(verb, (enum option_id)i)) put_option(f, verb, (enum option_id)i);
     fprintf(f, "\nExample: %s\n", example[verb]);
     if (verb == VERB_EXPLORE)
         wrap(f, 0, 8,

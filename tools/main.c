@@ -4,10 +4,10 @@
 static int run_verb(const struct options *o)
 {
     static int (*const run[VERB_COUNT])(struct session *) = {
-        [VERB_INFO] = cmd_info,      [VERB_EVAL] = cmd_eval,         [VERB_RUN] = cmd_run,
-        [VERB_SYNTH] = cmd_synth,    [VERB_QUANTIZE] = cmd_quantize, [VERB_EXPORT] = cmd_export,
-        [VERB_BENCH] = cmd_bench,    [VERB_COST] = cmd_cost,         [VERB_EXPLORE] = cmd_explore,
-        [VERB_VERSION] = cmd_version};
+        [VERB_INFO] = cmd_info,       [VERB_EVAL] = cmd_eval,         [VERB_RUN] = cmd_run,
+        [VERB_SYNTH] = cmd_synth,     [VERB_QUANTIZE] = cmd_quantize, [VERB_EXPORT] = cmd_export,
+        [VERB_BENCH] = cmd_bench,     [VERB_COST] = cmd_cost,         [VERB_EXPLORE] = cmd_explore,
+        [VERB_VERSION] = cmd_version, [VERB_JOINT] = cmd_quantize};
     struct session s;
     int code = session_results(verb_names[o->verb], CODE_DONE);
     if (!code) code = session_open(&s, o);

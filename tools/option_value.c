@@ -182,6 +182,7 @@ static const struct field {
              {OPT_LAYER_BITS, offsetof(struct options, layer_bits)},
              {OPT_BITS_FILE, offsetof(struct options, bits_file)},
              {OPT_BITS_FILE_OUT, offsetof(struct options, bits_file_out)},
+             {OPT_DAMAGES, offsetof(struct options, damages)},
              {OPT_SKIP, offsetof(struct options, skip)},
              {OPT_TEST_DATA, offsetof(struct options, test_data)},
              {OPT_SUPERNET, offsetof(struct options, supernet)},

@@ -17,6 +17,7 @@ enum verb {
     VERB_COST,
     VERB_EXPLORE,
     VERB_VERSION,
+    VERB_JOINT, /* explore with a model in place of a search space */
     VERB_COUNT
 };
 
@@ -32,6 +33,7 @@ enum option_id {
     OPT_LIMIT_ENERGY,
     OPT_LIMIT_AREA,
     OPT_LIMIT_SIZE,
+    OPT_DAMAGES,
     OPT_SKIP,
     OPT_MODE,
     OPT_WEIGHT_GRID,
@@ -125,7 +127,7 @@ struct options {
     char given[OPT_COUNT]; /* is the option on the command line? */
     const char *input;
     const char *out, *arch, *synth, *real, *data, *report, *resume_at, *accel, *mapping;
-    const char *bits_file, *bits_file_out;
+    const char *bits_file, *bits_file_out, *damages;
     const char *layer_bits, *skip; /* texts, and what they say: */
     const struct dfq_layer_config *layers;
     int32_t n_layers;
@@ -214,6 +216,12 @@ const char *option_gradient_name(int32_t gradient);
 
 /* Says on stderr what is wrong; returns the exit code, 2. */
 int option_wrong(const struct options *o, const char *format, ...);
+/* Whole lines of a verb: -1, or option_wrong(). The last one tells a model from a search space, by
+ * which the verb becomes VERB_JOINT. */
+int option_check_quantize(const struct options *o);
+int option_check_bench(const struct options *o);
+int option_check_explore(const struct options *o);
+int option_tell_explore(struct options *o);
 /* One more picture of dfq run; there is room for as many as the line has words. */
 void options_add_picture(struct options *o, const char *text);
 /* Puts the value of an option where it belongs: 0, or option_wrong(). */

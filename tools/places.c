@@ -25,6 +25,7 @@ static const struct role {
              {OPT_ACCEL, "--accel", "", PLACE_READS},
              {OPT_SUPERNET, "--supernet", "", PLACE_READS},
              {OPT_BITS_FILE, "--bits-file", "", PLACE_READS},
+             {OPT_DAMAGES, "--damages", "", PLACE_READS},
              {OPT_LABELS_FROM, "--labels-from", "", PLACE_READS},
              {OPT_LABELS, "--labels", "", PLACE_READS},
              {OPT_OUT, "-o", "", PLACE_WRITES | PLACE_DEVICE},

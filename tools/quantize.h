@@ -9,6 +9,17 @@
 #include "recipe.h"
 #include "session.h"
 
+/* Choices within other values of one limit of a joint search. */
+enum { FRONT_LATENCY, FRONT_ENERGY, FRONT_AREA, FRONT_SIZE, FRONT_METRICS, FRONT_POINTS = 9 };
+struct front {
+    int metric, n, own; /* own: the point of the limit that was given */
+    double limits[FRONT_POINTS];
+    dfq_bits_choice points[FRONT_POINTS];
+};
+extern const char *const front_names[FRONT_METRICS];
+/* What a choice has of a metric. */
+double front_value(const dfq_bits_choice *c, int metric);
+
 struct quantize {
     struct session *s;
     struct options full; /* defaults filled in */
@@ -32,9 +43,11 @@ struct quantize {
     dfq_tensor *errors;                     /* [layers + 1] dB */
     dfq_tensor *unit_errors;                /* of reconstruction, before and after; or NULL */
     dfq_tuner_best best;
-    dfq_bits *bits;             /* of --bits-file, or chosen; or NULL */
-    dfq_accelerator *accel;     /* of --accel; or NULL */
-    dfq_bits_choice choice;     /* struct_size 0: none was made */
+    dfq_bits *bits;                     /* of --bits-file, or chosen; or NULL */
+    dfq_accelerator *accel;             /* of --accel; or NULL */
+    dfq_bits_choice choice;             /* struct_size 0: none was made */
+    struct front fronts[FRONT_METRICS]; /* of dfq explore; by limited metric */
+    int n_fronts;
     dfq_layer_config *layers;   /* its rows and those of the command line; or NULL */
     struct diagnosis diagnosis; /* with --diagnose */
     struct parts parts;         /* with --report */

@@ -70,15 +70,18 @@ static int read_images(struct quantize *q)
 static void say_plan(const struct quantize *q)
 {
     const struct options *o = &q->full;
-    char t[8][TEXT_SHORT], bytes[TEXT_SHORT];
+    char t[8][TEXT_SHORT], bytes[TEXT_SHORT], bits[TEXT_SHORT];
     const double *sec = q->plan.seconds;
     char units[2 * TEXT_SHORT] = "";
     if (o->reconstruct > 0)
         snprintf(units, sizeof units, ", %lld steps of reconstruction a unit",
                  (long long)o->reconstruct);
-    session_say(q->s, "%s to w%da%d, mode %s; %lld images%s%s%s, %lld tuning steps",
-                dfq_graph_get_name(q->net), (int)o->weight_bits, (int)o->act_bits,
-                option_mode_name(o->mode), (long long)o->images,
+    if (options_choose_bits(o))
+        snprintf(bits, sizeof bits, "bits of layers");
+    else
+        snprintf(bits, sizeof bits, "w%da%d", (int)o->weight_bits, (int)o->act_bits);
+    session_say(q->s, "%s to %s, mode %s; %lld images%s%s%s, %lld tuning steps",
+                dfq_graph_get_name(q->net), bits, option_mode_name(o->mode), (long long)o->images,
                 o->no_images          ? " of dead leaves"
                 : o->synth || o->real ? " of "
                                       : " of kind ",

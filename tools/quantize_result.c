@@ -2,6 +2,8 @@
 #include <math.h>
 
 #include "files.h"
+#include "front.h"
+#include "hardware.h"
 #include "json.h"
 #include "layers.h"
 #include "quantize.h"
@@ -54,6 +56,7 @@ static void print_json(const struct quantize *q, uint64_t bytes)
         }
         json_close(&j, '}');
     }
+    if (q->n_fronts > 0) front_json(&j, q);
     json_text(&j, "mode", option_mode_name(o->mode));
     json_text(&j, "act_scale", option_act_scale_name(low.act_scale));
     json_int(&j, "act_group", low.act_group);
@@ -84,6 +87,22 @@ static void print_json(const struct quantize *q, uint64_t bytes)
     putchar('\n');
 }
 
+/* What dfq explore has found: certified costs, the accelerator, the front. */
+static void joint_print(const struct quantize *q)
+{
+    const dfq_bits_choice *c = &q->choice;
+    dfq_accelerator_config hw = {.struct_size = sizeof hw};
+    char words[HARDWARE_TEXT];
+    printf("certified: %.4g ms, %.4g mJ, %.4g mm2, %.4g MB of weights; divergence %.4g by the sum "
+           "of damages%s\n",
+           c->latency_ms, c->energy_mj, c->area_mm2, c->size_bytes / 1e6, c->predicted,
+           c->proved ? ", proved to be the least" : ", not proved to be the least");
+    if (dfq_accelerator_get_config(q->accel, c->config, &hw) == DFQ_OK)
+        printf("accelerator %lld of %lld: %s\n", (long long)c->config,
+               (long long)dfq_accelerator_get_count(q->accel), hardware_words(&hw, words));
+    front_print(q);
+}
+
 void quantize_print(const struct quantize *q)
 {
     uint64_t bytes = file_size(q->s->o->out);
@@ -98,6 +117,7 @@ void quantize_print(const struct quantize *q)
     if (q->job.judged[1].n > 0)
         printf(", top-1 %.4f (float %.4f)", top1(&q->job.judged[1]), top1(&q->job.judged[0]));
     printf(", %s, peak memory %s\n", text_seconds(q->seconds, b), text_bytes(q->peak, c));
+    if (q->n_fronts > 0) joint_print(q);
     diagnose_print(&q->diagnosis);
     if (q->s->o->verbose) layers_print(q->low);
 }

@@ -17,7 +17,7 @@ typedef struct job {
     const dfqi_sensitivity *s;
     const dfqi_bits_costs *c;
     dfq_context *ctx;
-    /* the accelerator's always, so that the cheapest of equally good ones is taken; as in `names` */
+    /* as in `names`; the accelerator's always, to find the cheapest of equally good ones */
     int32_t n, metric[METRICS];
     double limit[METRICS], given[METRICS]; /* 0: none */
     int32_t n_limits;

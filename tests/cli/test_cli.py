@@ -485,6 +485,45 @@ class Results(Part):
         self.fails(INPUT, "no attention heads", "quantize", "cnn.safetensors", "-o", "q3", "--mean-bits", "4",
                    "--images", "2", "--real", "pictures")
 
+    def test_explore_model(self):
+        """Bits of a model and one of several accelerators: within all limits by what cost tells, with fronts."""
+        with open(f"{self.dir}/four.json", "w", encoding="ascii") as f:
+            json.dump({"pe_x": [4, 32], "pe_y": 8, "rf_words": [16, 64], "dataflow": "ws", "pe_type": "fusion", "glb_kb": 64,
+                       "word_bits": 8, "psum_bits": 24, "clock_mhz": 200, "dram_gb_per_s": 4, "glb_gb_per_s": 16}, f)
+        args = ["explore", "tiny.safetensors", "-a", "four.json", "--images", "2", "-f"]
+        limits = ["--fps", "2000", "--energy-mj", "0.005", "--area-mm2", "2", "--limit-size-mb", "0.012"]
+        r = self.works(*args, *limits, "-o", "q1", "--damages", "damages", "--bits-file-out", "bits.json", "-r", "page.html", "-j")
+        assert "sensitivity" in r.err, r
+        j = json.loads(r.out)
+        c, cost = j["choice"], json.loads(self.works("cost", "q1", "-a", "four.json", "--config", str(j["choice"]["config"]), "-j").out)
+        assert abs(cost["mj_per_image"] - c["energy_mj"]) < 1e-5 * c["energy_mj"], (cost, c)
+        assert c["latency_ms"] <= 0.5 and c["energy_mj"] <= 0.005 and c["area_mm2"] <= 2 and c["size_bytes"] <= 12000, c
+        assert [f["metric"] for f in j["fronts"]] == ["latency_ms", "energy_mj", "area_mm2", "size_bytes"], j
+        for front in j["fronts"]:
+            points = front["points"]
+            assert any(p["predicted"] == c["predicted"] for p in points), (front, c)
+            for p, looser in zip(points, points[1:] + points[-1:]):
+                assert p[front["metric"]] <= p["limit"] * 1.000001, (front, p)
+                assert looser["limit"] >= p["limit"] and (not looser["proved"] or looser["predicted"] <= p["predicted"]), front
+        page = self.read("page.html")
+        for text in (b"<h1>Bits of layers and accelerator</h1>", b"Every limit holds by the exact costs", b"Divergence over energy",
+                     b"Bits of layers</h2>"):
+            assert text in page, text
+        r = self.works(*args, *limits, "-o", "q2", "--damages", "damages")
+        assert "sensitivity" not in r.err and "certified: " in r.out and "front of size, MB" in r.out, r
+        self.works("quantize", "tiny.safetensors", "-o", "q3", "--no-images", "--images", "2", "--bits-file", "bits.json")
+        assert self.read("q1") == self.read("q2") == self.read("q3")
+        for more, code, text in ((["--fps", "1e8", "--energy-mj", "1"], INFEASIBLE, "latency_ms <= 1e-05 .* would do, .* times"),
+                                 (["--fps", "1", "--limit-latency-ms", "1"], USAGE, "are the same limit"),
+                                 (["--fps", "1", "--rule", "none"], USAGE, "--rule is for a search space, and tiny"),
+                                 (["--fps", "nan"], USAGE, "--fps"), ([], USAGE, "a limit is missing"),
+                                 (["--fps", "1", "--damages", "bits.json"], INPUT, "bits.json")):
+            self.fails(code, text, *args, "-o", "q4", *more)
+        self.fails(USAGE, "--mean-bits is for a model, and cifar10-small is a search space", "explore", "cifar10-small",
+                   "-a", "four.json", "--mean-bits", "3", "--fps", "1", "-o", "q4")
+        self.fails(USAGE, "--damages is for a choice of bits", "quantize", "tiny.safetensors", "-o", "q4", "--bits", "w4a4",
+                   "--damages", "damages")
+
     # timm's names as transformers stores them; queries, keys and values are apart
     STORED = (("cls_token", "vit.embeddings.cls_token"),
               ("pos_embed", "vit.embeddings.position_embeddings"),
@@ -2300,7 +2339,7 @@ class Explore(Stopping):
         def wrong(pattern, *args, code=USAGE):
             self.fails(code, pattern, "explore", *args)
         full = [*self.SHORT[1:], "-o", "net", *self.LIMITS]
-        wrong("the search space is missing")
+        wrong("the search space or model is missing")
         wrong("give one search space, not a and b", "a", "b")
         wrong("-o OUT is missing", "cifar10-small")
         wrong("--accel is missing", "cifar10-small", "-o", "net")
@@ -2337,7 +2376,7 @@ class Explore(Stopping):
         wrong("-o net is --save-supernet net, which this run writes too", *full, "--save-supernet", "net")
         wrong("--trajectory is empty", *full, "--trajectory", "")
         wrong("folder nowhere does not exist", *full, "--trajectory", "nowhere/x", code=OUTPUT)
-        wrong("option --bits.* is not known", *full, "--bits", "w4a4")
+        wrong("option --skip.* is not known", *full, "--skip", "head")
         wrong("-o a.json is --accel a.json, which this run reads", *full, "-o", "a.json")
         wrong("tiny.safetensors exists already", *full, "-o", "tiny.safetensors")
 

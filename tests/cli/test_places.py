@@ -107,8 +107,11 @@ class Places(Part):
                 writes = name in ("--report", "--save-supernet", "--trajectory", "--bits-file-out")
                 out = "thing.csv" if value == "PREFIX" else "thing"
                 needed = [*args, "--data", "pictures"] if name == "--labels-from" else args
-                if (verb, name) == ("quantize", "--accel"):  # it is for limits, which choose the bits
-                    needed = [a for a in args if a not in ("--bits", "w4a4")] + ["--limit-energy-mj", "1"]
+                if verb == "quantize" and name in ("--accel", "--damages"):  # they are for limits, which choose the bits
+                    limit = ["--limit-energy-mj", "1"] if name == "--accel" else ["--mean-bits", "4"]
+                    needed = [a for a in args if a not in ("--bits", "w4a4")] + limit
+                if verb == "explore" and name in ("--damages", "--synth", "--bits-file-out"):
+                    needed = ["tiny.safetensors", "--fps", "1", "--accel", "hdx-space"]  # of a model
                 self.fails(USAGE, f"-o ./{out} is {name} .*{out}, which this run "
                            f"{'writes too' if writes else 'reads'}", verb, *needed, "-f", name,
                            "thing", "-o", "./" + out)

@@ -21,13 +21,24 @@ static int can_draw(const struct view *w, const struct report_series *s, size_t 
     return axis_takes(&w->x, s->step[i]) && axis_takes(&w->y, s->value[i]);
 }
 
+/* Steps are whole numbers, costs are not. */
+static int is_whole(const struct report_chart *c)
+{
+    for (size_t k = 0; k < c->n_series; k++)
+        for (size_t i = 0; i < c->series[k].n; i++) {
+            double x = c->series[k].step[i];
+            if (isfinite(x) && x != floor(x)) return 0;
+        }
+    return 1;
+}
+
 /* Ranges over all points that can be drawn. */
 static struct view view_of(const struct report_chart *c)
 {
     struct view w = {.c = c,
                      .x = axis_make(LEFT, WIDTH - RIGHT, 0),
                      .y = axis_make(HEIGHT - BOTTOM, TOP, c->log_y)};
-    w.x.whole = 1;
+    w.x.whole = is_whole(c);
     for (size_t k = 0; k < c->n_series; k++) {
         const struct report_series *s = &c->series[k];
         for (size_t i = 0; i < s->n; i++) {

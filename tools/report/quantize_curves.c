@@ -138,6 +138,7 @@ size_t page_curves_room(const struct quantize *q)
     /* each series takes x and y, of one column each */
     size_t n = 2 * (page_count(q->losses) + page_count(q->curves) + page_count(q->evaluations) +
                     page_count(q->generator_losses));
+    n += 2 * (size_t)q->n_fronts * FRONT_POINTS;
     return q->crossed ? n + (size_t)(dfq_tensor_get_dims(q->crossed)[1] + 3) * WINDOWS : n;
 }
 
@@ -181,6 +182,7 @@ static void fill_generator(const struct quantize *q, struct page *p)
 int page_curves_fill(const struct quantize *q, struct page *p)
 {
     struct report_chart *c;
+    page_front_fill(q, p);
     if (q->losses) fill_synthesis(q, p);
     if (q->generator_losses) fill_generator(q, p);
     if (q->curves) {

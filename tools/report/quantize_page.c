@@ -291,6 +291,7 @@ static void fill_provenance(const struct quantize *q, struct page *p)
                  : low.act_scale == DFQ_ACT_SCALE_ROW ? "per row (token), at run time"
                                                       : "per tensor, static");
     }
+    if (q->n_fronts > 0) page_front_accelerator(q, new_row(p, "accelerator"), PAGE_TEXT);
     if (o->n_layers)
         snprintf(new_row(p, "bits of layers"), PAGE_TEXT, "%s", dfq_graph_get_layer_config(q->low));
     snprintf(new_row(p, "seed"), PAGE_TEXT, "%llu", (unsigned long long)o->seed);
@@ -317,6 +318,7 @@ static void fill_summary(const struct quantize *q, struct page *p)
 {
     const struct tally *t = q->job.judged;
     if (q->s->o->real) p->r.title = "Quantization report: real images, not data-free";
+    if (q->n_fronts > 0) p->r.title = "Bits of layers and accelerator";
     p->r.model = dfq_graph_get_name(q->net);
     p->r.mode = option_mode_name(q->full.mode);
     p->r.weight_bits = q->full.weight_bits;

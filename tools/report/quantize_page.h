@@ -8,10 +8,10 @@
 enum {
     PAGE_SHEETS = 3,
     PAGE_PICTURES = 2 * PAGE_SHEETS,
-    PAGE_CHARTS = 6,
+    PAGE_CHARTS = 6 + FRONT_METRICS,
     PAGE_ROWS = 20,
-    PAGE_TEXT = 96,
-    PAGE_SENTENCES = 4,
+    PAGE_TEXT = 256,
+    PAGE_SENTENCES = 5,
     PAGE_SENTENCE = 320
 };
 
@@ -56,6 +56,11 @@ dfq_status page_stream_fill(const struct quantize *q, struct page *p);
 
 /* Fills the bits of layers that a file gave or that were chosen. */
 dfq_status page_widths_fill(const struct quantize *q, struct page *p);
+
+/* The joint search: charts of the fronts, a sentence, and the accelerator in words. */
+void page_front_fill(const struct quantize *q, struct page *p);
+void page_front_verdict(const struct quantize *q, char *out, size_t size);
+void page_front_accelerator(const struct quantize *q, char *out, size_t size);
 
 /* Fills the verdict, once accuracies and layers are there. */
 void page_verdict_fill(const struct quantize *q, struct page *p);

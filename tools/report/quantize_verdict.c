@@ -103,6 +103,7 @@ static void say_weakest(struct page *p)
 void page_verdict_fill(const struct quantize *q, struct page *p)
 {
     double a = p->r.float_accuracy, b = p->r.quantized_accuracy, n = (double)q->job.judged[1].n;
+    if (q->n_fronts > 0) page_front_verdict(q, say(p), PAGE_SENTENCE);
     if (!(n > 0)) {
         snprintf(say(p), PAGE_SENTENCE,
                  "Accuracy was not measured; --data PATH judges both networks on labelled images.");
