@@ -23,9 +23,10 @@
 #include "kernel/kernel.h"
 
 enum {
-    DFQI_INT_K = 65793,  /* k * 255 * 128 < 2^31 */
-    DFQI_INT_PANEL = 16, /* rows of a right operand that lie together */
-    DFQI_INT_GROUP = 4   /* codes of a row that lie together */
+    DFQI_INT_K = 65793,     /* k * 255 * 128 < 2^31 */
+    DFQI_INT_PANEL = 16,    /* rows of a right operand that lie together */
+    DFQI_INT_GROUP = 4,     /* codes of a row that lie together */
+    DFQI_INT_LEVEL_BITS = 7 /* of codes that a byte holds when they are moved to one zero point */
 };
 
 /* Bytes of a row of k codes, or of a pixel, in whole groups: rows are at least this far apart.
@@ -92,7 +93,8 @@ typedef struct dfqi_int_kernels {
 
     /* The codes of kernel.h's fq_row, unsigned: q[rows,cols] with scale[rows], zero_point[rows].
      * bits: 2 .. 8. A row with NaN or an infinity, or whose range overflows, has scale NaN and
-     * codes 0. */
+     * codes 0. zero_point NULL: codes are moved up so that all rows have the same zero point,
+     * 2^bits - 1; bits: at most DFQI_INT_LEVEL_BITS. */
     void (*quantize_rows)(int64_t rows, int64_t cols, int bits, const float *x, int64_t ldx,
                           uint8_t *q, int64_t ldq, float *scale, int32_t *zero_point);
     /* The codes of kernel.h's fq, less qmin (so the zero point of the operand is rint(zero_point) -
@@ -129,7 +131,8 @@ typedef struct dfqi_int_kernels {
     void (*product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
                     const dfqi_int_output *out);
     /* The same where each span of b->k codes has grids of rows of its own: scale and zero point of
-     * row i and span g are at [g * m + i], and b->sum is [spans,n]. Of `out`, the bias, y and what
+     * row i and span g are at [g * m + i] (one_grid 1: all have the zero point zero_point[0], which
+     * is faster), and b->sum is [spans,n]. Of `out`, the bias, y and what
      * is added to it in floats count; add is not y. Spans are added up in their order, t_g being
      * the sum of span g:
      *

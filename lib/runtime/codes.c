@@ -221,9 +221,9 @@ void dfqi_rt_quantize_add(dfqi_rt_builder *b, const dfqi_node *n)
     s->out[0] = dfqi_rt_codes_new(b, n->out[0]);
     s->macs = (double)dfqi_value_count(x);
     if (n->op == DFQI_OP_FQ) return;
-    s->n_out = 3;
+    s->n_out = dfqi_rt_is_level(n) ? 2 : 3;
     const int64_t groups = s->group > 0 ? s->cols / s->group : 1;
-    for (int32_t i = 1; i < 3; i++)
+    for (int32_t i = 1; i < s->n_out; i++)
         s->out[i] = codes[i] = dfqi_rt_value_new(
             b, DFQI_RT_SLICE, (size_t)(s->units * s->rows * groups) * sizeof(float));
 }

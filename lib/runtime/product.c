@@ -114,7 +114,7 @@ dfqi_int_rows dfqi_rt_product_operand(const dfqi_rt_step *s, const dfqi_rt_frame
                        .one_grid = 1};
     if (s->in[Q_SCALE] < 0) return a;
     a.scale = dfqi_rt_at(f, s->in[Q_SCALE], units, first);
-    a.zero_point = dfqi_rt_at(f, s->in[Q_ZERO_POINT], units, first);
+    if (s->in[Q_ZERO_POINT] >= 0) a.zero_point = dfqi_rt_at(f, s->in[Q_ZERO_POINT], units, first);
     a.one_grid = 0;
     return a;
 }
@@ -244,6 +244,7 @@ static void set_operand(dfqi_rt_builder *b, const chain *c, dfqi_rt_step *s)
     for (int32_t i = 0; i < 3; i++) s->in[Q + i] = b->codes_of[id][i];
     s->cols = dfqi_value_last(dfqi_graph_value(b->g, id));
     s->group = dfqi_rt_group_of(q);
+    if (dfqi_rt_is_level(q)) s->zero_point = (1 << q->attr.i[0]) - 1;
     if (q->op != DFQI_OP_FQ) return;
     /* scales of channels are in the weights, zero points in their sums (int_kernel.h) */
     const bool one = dfqi_value_count(dfqi_graph_value(b->g, q->in[1])) == 1;

@@ -209,6 +209,8 @@ void dfqi_rt_dequantize_add(dfqi_rt_builder *b, const dfqi_node *n);
 bool dfqi_rt_is_quantizer(const dfqi_graph *g, const dfqi_node *n);
 /* Channels of a row that share a scale of it; 0: all. */
 int64_t dfqi_rt_group_of(const dfqi_node *quantizer);
+/* Do all its groups of rows have the zero point 2^bits - 1? */
+bool dfqi_rt_is_level(const dfqi_node *quantizer);
 /* The quantizer of the codes that `id` can have; NULL: it cannot have any. */
 const dfqi_node *dfqi_rt_quantizer_of(const dfqi_rt_builder *b, dfqi_id id);
 /* The same if it has one static grid for all values, and that grid. */

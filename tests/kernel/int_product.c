@@ -170,7 +170,8 @@ static float add_span(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *
 {
     int64_t t = 0;
     for (int64_t p = g * b->k; p < (g + 1) * b->k; p++)
-        t += (a->codes[i * a->ld + p] - a->zero_point[g * m + i]) * codes[j * b->spans * b->k + p];
+        t += (a->codes[i * a->ld + p] - a->zero_point[a->one_grid ? 0 : g * m + i]) *
+             codes[j * b->spans * b->k + p];
     volatile float v = (float)t * a->scale[g * m + i];
     v = v * b->scale[j];
     return v + y;
@@ -187,7 +188,10 @@ static void check_spans(const dfqi_int_kernels *t, dfq_context *ctx, pages *p, i
     const dfqi_int_rows a = {.codes = take_bytes(p, (size_t)((m - 1) * row + all), 0, 255),
                              .ld = row,
                              .scale = take_floats(p, grids, 1e-3f, 1.0f),
-                             .zero_point = take_ints(p, grids, 0, 255)};
+                             .zero_point = take_ints(p, grids, 0, 255),
+                             .one_grid = (int)draw(p, 0, 1)};
+    float *scale = (float *)(uintptr_t)a.scale;
+    if (draw(p, 0, 3) == 0) scale[draw(p, 0, (int64_t)grids - 1)] = draw(p, 0, 1) ? 1e33f : NAN;
     float *y = take_floats(p, (size_t)m * ld, -1.0f, 1.0f),
           *want = take_floats(p, (size_t)m * ld, 0.0f, 1.0f);
     dfqi_int_output o = {.y = y, .ld_y = (int64_t)ld};

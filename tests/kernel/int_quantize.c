@@ -53,6 +53,23 @@ static int32_t code_of(float x, int bits, int is_signed, float scale, float zero
     return (int32_t)(isnan(scale) ? qmin : dfqi_code_row(x, scale, zero_point, qmin, qmax));
 }
 
+/* The same codes q on one zero point; 0 where a row has none. */
+static void check_level(const dfqi_int_kernels *t, pages *p, int64_t rows, int64_t cols, int bits,
+                        const float *x, int64_t ld, const uint8_t *q, int64_t ldq,
+                        const int32_t *zero_point, const float *scale)
+{
+    uint8_t *level = take_bytes(p, (size_t)((rows - 1) * ldq + cols), 99, 99);
+    float *scale2 = take_floats(p, (size_t)rows, 0.0f, 1.0f);
+    t->quantize_rows(rows, cols, bits, x, ld, level, ldq, scale2, NULL);
+    same_floats((size_t)rows, scale2, scale, "scale");
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++) {
+            const int up = isnan(scale[r]) ? 0 : (1 << bits) - 1 - zero_point[r];
+            dfqt_each(level[r * ldq + c] == q[r * ldq + c] + up, "%s: code %d, expected %d",
+                      t->name, level[r * ldq + c], q[r * ldq + c] + up);
+        }
+}
+
 START_TEST(test_quantize_rows)
 {
     const dfqi_int_kernels *t = int_table(_i);
@@ -67,6 +84,8 @@ START_TEST(test_quantize_rows)
         float *scale = take_floats(&p, (size_t)rows, 0.0f, 1.0f);
         int32_t *zero_point = take_ints(&p, (size_t)rows, 0, 9);
         t->quantize_rows(rows, cols, bits, x, ld, q, ldq, scale, zero_point);
+        if (bits <= DFQI_INT_LEVEL_BITS)
+            check_level(t, &p, rows, cols, bits, x, ld, q, ldq, zero_point, scale);
         for (int64_t r = 0; r < rows; r++) {
             float y[512], s, z;
             fake(f, cols, bits, 0, x + r * ld, 1, y, &s, &z);

@@ -56,7 +56,7 @@ static float add_span(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *
     const uint8_t *q = a->codes + i * a->ld + g * b->k;
     int32_t t = 0;
     for (int64_t p = 0; p < b->k; p++) t += q[p] * code_at(b, j, g, p);
-    t -= a->zero_point[g * m + i] * b->sum[g * b->n + j];
+    t -= a->zero_point[a->one_grid ? 0 : g * m + i] * b->sum[g * b->n + j];
     float v = (float)t * a->scale[g * m + i];
     v = v * b->scale[j];
     return v + y;

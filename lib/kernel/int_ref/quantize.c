@@ -32,9 +32,11 @@ void dfqi_int_ref_quantize_rows(int64_t rows, int64_t cols, int bits, const floa
 {
     for (int64_t r = 0; r < rows; r++, x += ldx, q += ldq) {
         dfqi_row_grid g = grid_of(cols, bits, 0, x, 1);
-        for (int64_t c = 0; c < cols; c++) q[c] = (uint8_t)code_of(&g, x[c]);
+        const int32_t own = isnan(g.scale) ? 0 : (int32_t)g.zero_point;
+        const int32_t up = zero_point || isnan(g.scale) ? 0 : (int32_t)g.qmax - own;
+        for (int64_t c = 0; c < cols; c++) q[c] = (uint8_t)(code_of(&g, x[c]) + up);
         scale[r] = g.scale;
-        zero_point[r] = isnan(g.scale) ? 0 : (int32_t)g.zero_point;
+        if (zero_point) zero_point[r] = own;
     }
 }
 

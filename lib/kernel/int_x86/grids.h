@@ -106,6 +106,14 @@ static inline row_coder row_coder_of(const dfqi_row_grid *g)
                        vf_set(fast ? row_grid_far : -1.0f), row_zero_point(g), (int)g->qmax};
 }
 
+/* Codes are moved up to the zero point 2^bits - 1. */
+static inline void row_coder_level(row_coder *g, int bits)
+{
+    const int most = (1 << bits) - 1;
+    g->limit = 2 * most - g->zero_point;
+    g->zero_point = most;
+}
+
 /* The rounded quotients of 64 numbers. */
 static inline void row_round(const row_coder *g, const vf x[4], vi n[4])
 {

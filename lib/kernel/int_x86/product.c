@@ -1,6 +1,8 @@
 /* Products of rows of codes with packed ones. */
 #include "kernel/int_x86/tile.h"
 
+enum { SPAN_ROWS = 64 }; /* of product_spans, together */
+
 /* Rows whose codes and results stay in the L2 cache while all columns are computed; not so few that
  * reading the columns again for each block counts. */
 static int64_t rows_of_block(const dfqi_int_rows *a, const dfqi_int_matrix *b,
@@ -38,23 +40,27 @@ void INT_ISA(product_rows)(int64_t first, int64_t m, const dfqi_int_rows *a,
     }
 }
 
-#if !defined(__AVX512VNNI__)
-/* Span by span, some columns at a time: they stay in the L1 cache while spans are added up. */
+/* Rows of product_spans, span by span: columns stay in the L1 cache while spans are added up.
+ * `stride`: from the scales of a span to those of the next one. */
 static void span_columns(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                         const dfqi_int_output *out, int64_t first)
+                         const dfqi_int_output *out, int64_t first, int64_t stride)
 {
     dfqi_int_output o = {.bias = out->bias, .ld_add = out->ld_y, .y = out->y, .ld_y = out->ld_y};
     dfqi_int_rows of = *a;
     dfqi_int_matrix w = *b;
     const int64_t span = 0;
+    int32_t same[SPAN_ROWS] = {0};
     tile_rows rows = {.x = a->codes, .n = m, .step = a->ld, .spans = 1, .span = &span};
+    for (int64_t i = 0; a->one_grid && i < m; i++) same[i] = a->zero_point[0];
+    if (a->one_grid) of.zero_point = same;
+    of.one_grid = 0;
     for (int64_t g = 0; g < b->spans; g++) {
         columns(&of, &w, &o, &rows, first);
         o.bias = NULL;
         o.add = out->y;
         rows.x += b->k;
-        of.scale += m;
-        of.zero_point += m;
+        of.scale += stride;
+        if (!a->one_grid) of.zero_point += stride;
         w.codes += dfqi_int_span_bytes(b->k, b->nibbles);
         w.sum += b->n;
     }
@@ -69,16 +75,33 @@ static void add_columns(int64_t m, const dfqi_int_output *out, int64_t first, in
     }
 }
 
-void INT_ISA(product_spans)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                            const dfqi_int_output *out)
+static void span_rows(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                      const dfqi_int_output *out, int64_t stride)
 {
     enum { COLUMNS = TILE_PANELS * DFQI_INT_PANEL };
     for (int64_t j = 0; j < b->n; j += COLUMNS) {
-        span_columns(m, a, b, out, j);
+        span_columns(m, a, b, out, j, stride);
         if (out->add) add_columns(m, out, j, b->n - j < COLUMNS ? b->n - j : COLUMNS);
     }
 }
+
+void INT_ISA(product_spans)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                            const dfqi_int_output *out)
+{
+    dfqi_int_rows of = *a;
+    dfqi_int_output o = *out;
+#if defined(__AVX512VNNI__)
+    if (INT_ISA(span_tiles)(m, a, b, out)) return;
 #endif
+    for (int64_t i = 0; i < m; i += SPAN_ROWS) {
+        span_rows(m - i < SPAN_ROWS ? m - i : SPAN_ROWS, &of, b, &o, m);
+        of.codes += SPAN_ROWS * a->ld;
+        of.scale += SPAN_ROWS;
+        if (!a->one_grid) of.zero_point += SPAN_ROWS;
+        o.y += SPAN_ROWS * o.ld_y;
+        if (o.add) o.add += SPAN_ROWS * o.ld_add;
+    }
+}
 
 void INT_ISA(product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
                       const dfqi_int_output *out)

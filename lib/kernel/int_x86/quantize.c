@@ -11,9 +11,12 @@ static __attribute__((noinline)) void odd_rows(int64_t rows, int64_t cols, int b
 {
     for (int64_t r = 0; r < rows; r++, x += ldx, q += ldq) {
         const dfqi_row_grid g = row_grid_of(row_ends_of(cols, x), bits, 0);
-        const row_coder coder = row_coder_of(&g);
+        row_coder coder = row_coder_of(&g);
         scale[r] = g.scale;
-        zero_point[r] = row_zero_point(&g);
+        if (zero_point)
+            zero_point[r] = row_zero_point(&g);
+        else
+            row_coder_level(&coder, bits);
         row_codes(&coder, 0, cols, x, q);
     }
 }
@@ -31,9 +34,10 @@ static inline void some_rows(int64_t rows, int64_t cols, int bits, const float *
         return;
     }
     memcpy(scale, g.scale, (size_t)rows * sizeof *scale);
-    memcpy(zero_point, g.zero_point, (size_t)rows * sizeof *zero_point);
+    if (zero_point) memcpy(zero_point, g.zero_point, (size_t)rows * sizeof *zero_point);
     for (int64_t r = 0; r < rows; r++) {
-        const row_coder coder = row_grids_coder(&g, r, bits, 0);
+        row_coder coder = row_grids_coder(&g, r, bits, 0);
+        if (!zero_point) row_coder_level(&coder, bits);
         row_codes(&coder, 0, cols, x + r * ldx, q + r * ldq);
     }
 }
@@ -43,7 +47,7 @@ void INT_ISA(quantize_rows)(int64_t rows, int64_t cols, int bits, const float *x
 {
     for (int64_t r = 0; r < rows; r += VF)
         some_rows(rows - r < VF ? rows - r : VF, cols, bits, x + r * ldx, ldx, q + r * ldq, ldq,
-                  scale + r, zero_point + r);
+                  scale + r, zero_point ? zero_point + r : NULL);
 }
 
 /* A grid for each column. */

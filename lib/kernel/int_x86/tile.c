@@ -182,13 +182,14 @@ static void spans_of(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b
         .span = b->k,
         .sum = b->sum + first,
         .ld_sum = b->n,
-        .zero_point = a->zero_point,
+        .zero_point = a->zero_point[0],
         .row_scale = a->scale,
         .ld_rows = m,
         .y = out->y + first,
         .ld_y = out->ld_y,
         .lanes = {vm_first(left < VF ? left : VF), vm_first(left < VF ? 0 : left - VF)}};
-    for (int64_t i = 0; i < left; i++) o->scale[i] = b->scale[first + i];
+    for (int64_t i = 0; i < left; i++)
+        o->scale[i] = b->scale[first + i] / (b->nibbles ? 16.0f : 1.0f);
     for (int64_t i = 0; i < left; i++) o->bias[i] = out->bias ? out->bias[first + i] : -0.0f;
 }
 
@@ -198,17 +199,27 @@ static void equal_span_tiles(tile *t, tile_spans *o, tile_fn run, int64_t tiles,
     t->tiles = tiles;
     run(t);
     t->x += tiles * rows * t->rows->step;
-    o->zero_point += tiles * rows;
     o->row_scale += tiles * rows;
     o->y += tiles * rows * o->ld_y;
     o->add += tiles * rows * o->ld_add;
 }
 
-void INT_ISA(product_spans)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                            const dfqi_int_output *out)
+/* Sums of nibbles are 16 times what they should be. Scales of columns are divided by 16 in turn,
+ * which changes no bit where no number becomes too large or too small on the way. */
+static int spans_fit(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b)
+{
+    int odd = !a->one_grid;
+    for (int64_t i = 0; b->nibbles && i < m * b->spans; i++) odd |= a->scale[i] > 0x1p80f;
+    for (int64_t j = 0; b->nibbles && j < b->n; j++) odd |= fabsf(b->scale[j]) < 0x1p-100f;
+    return !odd;
+}
+
+int INT_ISA(span_tiles)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                        const dfqi_int_output *out)
 {
     const tile_rows step = {.step = a->ld};
     float nothing[LD]; /* leaves every float as it is */
+    if (!spans_fit(m, a, b)) return 0;
     for (int i = 0; i < LD; i++) nothing[i] = -0.0f;
     for (int64_t j = 0; j < b->n; j += LD) {
         int64_t most;
@@ -229,5 +240,6 @@ void INT_ISA(product_spans)(int64_t m, const dfqi_int_rows *a, const dfqi_int_ma
         if (more) equal_span_tiles(&t, &o, tiles[rows], more, rows + 1);
         if (rows) equal_span_tiles(&t, &o, tiles[rows - 1], n - more, rows);
     }
+    return 1;
 }
 #endif

@@ -43,6 +43,13 @@ static inline void tile_panels_at(const dfqi_int_rows *a, const dfqi_int_matrix 
 void INT_ISA(product_rows)(int64_t first, int64_t m, const dfqi_int_rows *a,
                            const dfqi_int_matrix *b, const dfqi_int_output *out);
 
+#if defined(__AVX512VNNI__)
+/* product_spans, where all have the same zero point. Returns 0, and has done nothing, if they do
+ * not, or if scales are such that sums cannot be multiplied by 16 on the way. */
+int INT_ISA(span_tiles)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                        const dfqi_int_output *out);
+#endif
+
 /* All rows of r times these panels. */
 void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r);
 

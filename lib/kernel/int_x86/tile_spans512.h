@@ -6,8 +6,8 @@ struct tile_spans {
     int64_t spans, span; /* how many, and bytes of a row of codes from one to the next */
     const int32_t *sum;  /* [spans][ld_sum] */
     int64_t ld_sum;
-    const int32_t *zero_point; /* [spans][ld_rows] */
-    const float *row_scale;
+    int32_t zero_point;
+    const float *row_scale; /* [spans][ld_rows] */
     int64_t ld_rows;
     const float *add;
     float *y;
@@ -16,13 +16,13 @@ struct tile_spans {
     float scale[TILE_PANELS * VF], bias[TILE_PANELS * VF]; /* of columns */
 };
 
-/* What zero points are multiplied with, for panel v and sums that are multiplied with 2^shift. */
+/* Minus the zero point's share, for panel v and sums that are multiplied with 2^shift. */
 static inline __attribute__((always_inline)) vi span_start(const tile_spans *o, int64_t span, int v,
                                                            int shift)
 {
     const int32_t *sum = o->sum + span * o->ld_sum + v * VF;
-    const vi sums = _mm512_maskz_loadu_epi32(o->lanes[v], sum);
-    return _mm512_slli_epi32(vi_sub(vi_set(0), sums), (unsigned)shift);
+    return vi_mul(_mm512_maskz_loadu_epi32(o->lanes[v], sum),
+                  vi_set(-o->zero_point * (1 << shift)));
 }
 
 /* A row on its way: floats of the spans before and behind this one. */
@@ -59,18 +59,16 @@ static inline __attribute__((always_inline)) void next_span_row(span_row *r, int
 
 #define SPAN_START_1    const wide start = span_start(&o, s, 0, shift);
 #define SPAN_START_2    SPAN_START_1 const wide start_b = span_start(&o, s, 1, shift);
-#define SPAN_BEGIN_1(p) a##p = vi_mul(start, vi_set(zero_point[p]));
-#define SPAN_BEGIN_2(p)                                                                            \
-    SPAN_BEGIN_1(p)                                                                                \
-    b##p = vi_mul(start_b, vi_set(zero_point[p]));
-#define SPAN_COLUMN_1 const vf column = vf_load(o.scale);
-#define SPAN_COLUMN_2 SPAN_COLUMN_1 const vf column_b = vf_load(o.scale + VF);
+#define SPAN_BEGIN_1(p) a##p = start;
+#define SPAN_BEGIN_2(p) a##p = start, b##p = start_b;
+#define SPAN_COLUMN_1   const vf column = vf_load(o.scale);
+#define SPAN_COLUMN_2   SPAN_COLUMN_1 const vf column_b = vf_load(o.scale + VF);
 #define SPAN_END_1(p, last)                                                                        \
-    put_span(&r, last, 0, o.lanes[0], column, scale[p], _mm512_srai_epi32(a##p, shift));           \
+    put_span(&r, last, 0, o.lanes[0], column, scale[p], a##p);                                     \
     next_span_row(&r, last);
 #define SPAN_END_2(p, last)                                                                        \
-    put_span(&r, last, 0, o.lanes[0], column, scale[p], _mm512_srai_epi32(a##p, shift));           \
-    put_span(&r, last, 1, o.lanes[1], column_b, scale[p], _mm512_srai_epi32(b##p, shift));         \
+    put_span(&r, last, 0, o.lanes[0], column, scale[p], a##p);                                     \
+    put_span(&r, last, 1, o.lanes[1], column_b, scale[p], b##p);                                   \
     next_span_row(&r, last);
 #define SPAN_MORE_1(p) SPAN_END_1(p, 0)
 #define SPAN_MORE_2(p) SPAN_END_2(p, 0)
@@ -87,7 +85,6 @@ static inline __attribute__((always_inline)) void next_span_row(span_row *r, int
     for (int64_t i = 0; i < t->tiles * all_rows; i += all_rows, first += all_rows * step) {        \
         const uint8_t *w = t->w;                                                                   \
         for (int64_t s = 0; s < o.spans; s++) {                                                    \
-            const int32_t *zero_point = o.zero_point + s * o.ld_rows + i;                          \
             const float *scale = o.row_scale + s * o.ld_rows + i;                                  \
             const uint8_t *x[POINTERS];                                                            \
             span_row r = {                                                                         \
