@@ -17,7 +17,9 @@ LoadOptions = struct('LoadOptions', ('interpolation', ctypes.c_int32), ('arch', 
                      ('heads', ctypes.c_int64), ('image', ctypes.c_int64),
                      ('crop', ctypes.c_double), ('resize', ctypes.c_int32),
                      ('stem', ctypes.c_int32), ('image_size', ctypes.c_int64),
-                     ('activation', ctypes.c_int32), ('pooling', ctypes.c_int32))
+                     ('activation', ctypes.c_int32), ('pooling', ctypes.c_int32),
+                     ('class_names', ctypes.c_char_p), ('image_width', ctypes.c_int64),
+                     ('image_size_width', ctypes.c_int64), ('resize_width', ctypes.c_int64))
 RuntimeOptions = struct('RuntimeOptions', ('n_probes', ctypes.c_int32), ('batch', ctypes.c_int64),
                         ('probes', ctypes.c_void_p), ('profile', ctypes.c_int32),
                         ('integer', ctypes.c_int32))

@@ -72,7 +72,7 @@ typedef struct dfq_graph_info {
     int64_t file_bytes;   /**< size of the file, buffer or reader that it was read from, of shards
                                the sum without their index; 0: it was not read, but made */
     int64_t stages;       /**< of a Swin transformer: 1..8; else 0 */
-    int64_t window;       /**< side of a window of its first stage, tokens; else 0 */
+    int64_t window;       /**< side of a window of its first stage, tokens (its height); else 0 */
     int32_t act_group;    /**< if quantized: channels that share a scale of a row, see
                                dfq_quantize_options; 0: all */
     int32_t reserved;     /**< 0 */

@@ -170,7 +170,7 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
         info.heads = a->of.swin.heads[0];
         info.hidden = a->of.swin.hidden;
         info.stages = a->of.swin.stages;
-        info.window = a->of.swin.window[0];
+        info.window = a->of.swin.window[0].height;
     }
     memcpy(info.mean, a->mean, sizeof info.mean);
     memcpy(info.std, a->std, sizeof info.std);

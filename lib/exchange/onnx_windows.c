@@ -107,11 +107,11 @@ void dfqi_emit_window_bias(dfqi_onnx *e, const dfqi_node *n)
     const dfqi_node *softmax = dfqi_onnx_reader(e, n);
     bool scaled = e->values[n->in[0]].scaled;
     float factor = scaled && softmax ? softmax->attr.f[0] : 1.0f;
-    int64_t windows = dfqi_window_count(
-        &(dfqi_windowing){.height = a[0], .width = a[1], .side = a[2], .shift = a[3]});
+    const int64_t windows = dfqi_window_count(
+        &(dfqi_windowing){.map = {a[0], a[1]}, .window = {a[2], a[3]}, .shift = {a[4], a[5]}});
     dfqi_ref x =
         dfqi_onnx_binary(e, "Add", dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME), biases(e, n, factor));
-    if (a[3] > 0) {
+    if (a[4] > 0 || a[5] > 0) {
         int64_t dims[5] = {-1, windows, y->dims[1], y->dims[2], y->dims[3]};
         x = dfqi_onnx_reshape(e, x, 5, dims);
         x = dfqi_onnx_binary(e, "Add", x, masks(e, n, windows, y->dims[2], factor));

@@ -4,6 +4,7 @@
 #ifndef DFQI_GRAPH_OPS_H
 #define DFQI_GRAPH_OPS_H
 
+#include "base/size.h"
 #include "graph/graph.h"
 
 /* -- products; named ones pass their operands through the graph's rewrite ---------------------- */
@@ -113,25 +114,27 @@ dfqi_id dfqi_channel_affine(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id shi
 
 /* -- windows of a map of tokens ---------------------------------------------------------------- */
 
-/* A map of height x width tokens, cut into windows of side x side row by row after it was rolled by
- * `shift` to the left and up. Where windows stick out, the map is padded by zeros at its right and
- * lower end: after it was rolled, or with pad_first before. */
+/* A map of tokens, cut into windows row by row after it was rolled by `shift` up and to the left.
+ * Where windows stick out, the map is padded by zeros at its right and lower end: after it was
+ * rolled, or with pad_first before. */
 typedef struct dfqi_windowing {
-    int64_t height, width, side, shift, pad_first;
+    dfqi_size map, window, shift; /* tokens */
+    int64_t pad_first;
 } dfqi_windowing;
 
 int64_t dfqi_window_count(const dfqi_windowing *w);
-/* x[B,height*width,C] -> [B,windows*side^2,C], window after window; and back, without padding. */
+/* x[B,N,C] of a map -> [B,windows*n,C] with the n tokens of a window one behind the other, window
+ * after window; and back, without padding. */
 dfqi_id dfqi_windows(dfqi_graph *g, dfqi_id x, const dfqi_windowing *w);
 dfqi_id dfqi_unwindow(dfqi_graph *g, dfqi_id x, const dfqi_windowing *w);
 /* Squares of 2 x 2 tokens as one: x[B,height*width,C] -> [B,ceil(height/2)*ceil(width/2),4*C],
  * parts in the order (0,0), (1,0), (0,1), (1,1) of (row, column); zeros outside of the map. */
 dfqi_id dfqi_merge(dfqi_graph *g, dfqi_id x, int64_t height, int64_t width);
-/* A table of biases by relative position, [(2*side-1)^2,H], times `factor`, for each pair of tokens
- * of a window: [H,side^2,side^2]. */
-dfqi_id dfqi_relative_bias(dfqi_graph *g, dfqi_id table, int64_t side, float factor);
-/* raw[B,windows*H,n,n] + bias[H,n,n], n = side^2, plus `mask` where query and key of a window come
- * from different ends of the map, which the shift made neighbours. */
+/* A table of biases by relative position, [(2*height-1) (2*width-1),H] of a window, times `factor`,
+ * for each pair of its n tokens: [H,n,n]. */
+dfqi_id dfqi_relative_bias(dfqi_graph *g, dfqi_id table, dfqi_size window, float factor);
+/* raw[B,windows*H,n,n] + bias[H,n,n], n tokens of a window, plus `mask` where query and key of a
+ * window come from different ends of the map, which the shift made neighbours. */
 dfqi_id dfqi_window_bias(dfqi_graph *g, dfqi_id raw, dfqi_id bias, const dfqi_windowing *w,
                          float mask);
 /* Adds the mask of a window_bias node to the scores y[rows,n] of queries first.. of a window. */

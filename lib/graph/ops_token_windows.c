@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* attr i of windows, unwindow and window_bias */
-enum { HEIGHT, WIDTH, SIDE, SHIFT, PAD_FIRST };
+enum { HEIGHT, WIDTH, ROWS, COLUMNS, DOWN, RIGHT, PAD_FIRST };
 /* attr i[0] and i[1] of merge and unmerge, the map's extents, are HEIGHT and WIDTH as well */
 
 /* Windows along an extent; the last one may stick out. */
@@ -16,51 +16,78 @@ static int64_t along(int64_t extent, int64_t side)
 
 int64_t dfqi_window_count(const dfqi_windowing *w)
 {
-    return along(w->height, w->side) * along(w->width, w->side);
+    return along(w->map.height, w->window.height) * along(w->map.width, w->window.width);
 }
 
 static int64_t windows_of(const int64_t *a)
 {
-    return along(a[HEIGHT], a[SIDE]) * along(a[WIDTH], a[SIDE]);
+    return along(a[HEIGHT], a[ROWS]) * along(a[WIDTH], a[COLUMNS]);
 }
 
-static dfq_status check_map(dfqi_graph *g, const dfqi_node *n, int64_t side)
+enum { EXTENT_MAX = 1 << 15 };
+
+static bool is_extent(int64_t n)
 {
-    enum { MAX = 1 << 15 };
+    return n >= 1 && n <= EXTENT_MAX;
+}
+
+static dfq_status check_map(dfqi_graph *g, const dfqi_node *n)
+{
     const int64_t *a = n->attr.i;
-    if (a[HEIGHT] >= 1 && a[WIDTH] >= 1 && a[HEIGHT] <= MAX && a[WIDTH] <= MAX && side >= 1 &&
-        side <= MAX && a[SHIFT] >= 0 && a[SHIFT] < side)
+    if (is_extent(a[HEIGHT]) && is_extent(a[WIDTH])) return DFQ_OK;
+    return dfqi_fail(g->ctx, DFQ_E_SHAPE, "%s: a map of %lld x %lld; extents must be 1 to %d",
+                     dfqi_op_get(n->op)->name, (long long)a[HEIGHT], (long long)a[WIDTH],
+                     EXTENT_MAX);
+}
+
+static dfq_status check_windows(dfqi_graph *g, const dfqi_node *n)
+{
+    const int64_t *a = n->attr.i;
+    DFQI_TRY(check_map(g, n));
+    if (is_extent(a[ROWS]) && is_extent(a[COLUMNS]) && a[DOWN] >= 0 && a[RIGHT] >= 0 &&
+        a[DOWN] < a[ROWS] && a[RIGHT] < a[COLUMNS])
         return DFQ_OK;
     return dfqi_fail(g->ctx, DFQ_E_SHAPE,
-                     "%s: a map of %lld x %lld with windows of %lld shifted by %lld; extents must "
-                     "be 1 to %d, the shift below the window",
-                     dfqi_op_get(n->op)->name, (long long)a[HEIGHT], (long long)a[WIDTH],
-                     (long long)side, (long long)a[SHIFT], MAX);
+                     "%s: windows of %lld x %lld shifted by %lld and %lld; extents must be 1 to "
+                     "%d, a shift below the window's",
+                     dfqi_op_get(n->op)->name, (long long)a[ROWS], (long long)a[COLUMNS],
+                     (long long)a[DOWN], (long long)a[RIGHT], EXTENT_MAX);
 }
 
-/* -- windows: x[B,Y X,C] -> [B,windows side^2,C]; unwindow: back ------------------------------- */
+/* -- windows: x[B,Y X,C] -> [B,windows rows columns,C]; unwindow: back ------------------------- */
+
+/* An axis of the map: 0 down, 1 across. */
+typedef struct axis {
+    int64_t extent, window, shift;
+    bool pad_first;
+} axis;
+
+static axis axis_of(const int64_t *a, int k)
+{
+    return (axis){a[HEIGHT + k], a[ROWS + k], a[DOWN + k], a[PAD_FIRST] != 0};
+}
 
 /* Where row or column `y` of the rolled and padded map comes from; -1: it is padding. */
-static int64_t source_of(int64_t y, int64_t extent, const int64_t *a)
+static int64_t source_of(int64_t y, axis a)
 {
-    if (!a[PAD_FIRST]) return y < extent ? (y + a[SHIFT]) % extent : -1;
-    y = (y + a[SHIFT]) % (along(extent, a[SIDE]) * a[SIDE]);
-    return y < extent ? y : -1;
+    if (!a.pad_first) return y < a.extent ? (y + a.shift) % a.extent : -1;
+    y = (y + a.shift) % (along(a.extent, a.window) * a.window);
+    return y < a.extent ? y : -1;
 }
 
 /* Tokens of c floats between the map and its windows; `back`: to the map. Padding reads as zero.
  * Tokens of a row of a window that lie side by side in the map go together. */
 static void move_tokens(const int64_t *a, int64_t c, float *map, float *tokens, bool back)
 {
-    int64_t side = a[SIDE], down = along(a[HEIGHT], side), across = along(a[WIDTH], side);
-    for (int64_t i = 0; i < down * side; i++) {
-        int64_t y = source_of(i, a[HEIGHT], a);
-        for (int64_t j = 0, n; j < across * side; j += n) {
-            int64_t x = source_of(j, a[WIDTH], a);
-            float *t =
-                tokens + (((i / side * across + j / side) * side + i % side) * side + j % side) * c;
-            for (n = 1; (j + n) % side != 0; n++)
-                if (source_of(j + n, a[WIDTH], a) != (x < 0 ? -1 : x + n)) break;
+    const axis down = axis_of(a, 0), right = axis_of(a, 1);
+    const int64_t rows = a[ROWS], columns = a[COLUMNS], across = along(a[WIDTH], columns);
+    for (int64_t i = 0; i < along(a[HEIGHT], rows) * rows; i++) {
+        int64_t y = source_of(i, down);
+        for (int64_t j = 0, n; j < across * columns; j += n) {
+            int64_t x = source_of(j, right), window = i / rows * across + j / columns;
+            float *t = tokens + ((window * rows + i % rows) * columns + j % columns) * c;
+            for (n = 1; (j + n) % columns != 0; n++)
+                if (source_of(j + n, right) != (x < 0 ? -1 : x + n)) break;
             size_t bytes = (size_t)(n * c) * sizeof(float);
             if (y >= 0 && x >= 0) {
                 float *m = map + (y * a[WIDTH] + x) * c;
@@ -76,8 +103,8 @@ static dfq_status windows_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);
     const int64_t *a = n->attr.i;
-    DFQI_TRY(check_map(g, n, a[SIDE]));
-    int64_t map = a[HEIGHT] * a[WIDTH], all = windows_of(a) * a[SIDE] * a[SIDE];
+    DFQI_TRY(check_windows(g, n));
+    int64_t map = a[HEIGHT] * a[WIDTH], all = windows_of(a) * a[ROWS] * a[COLUMNS];
     bool to_map = n->op == DFQI_OP_UNWINDOW;
     if (!x->batched || x->rank != 3 || x->dims[1] != (to_map ? all : map))
         return dfqi_bad_shape(g, n, 0, "[B,N,C] with the tokens of the map or of its windows");
@@ -132,7 +159,7 @@ static dfq_status merge_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);
     const int64_t *a = n->attr.i;
-    DFQI_TRY(check_map(g, n, 1));
+    DFQI_TRY(check_map(g, n));
     int64_t map = a[HEIGHT] * a[WIDTH], merged = along(a[HEIGHT], 2) * along(a[WIDTH], 2);
     bool to_map = n->op == DFQI_OP_UNMERGE;
     if (!x->batched || x->rank != 3 || x->dims[1] != (to_map ? merged : map) ||
@@ -167,33 +194,38 @@ static void merge_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, c
     if (want[0]) din[0] = dfqi_make(g, other, &n->attr, 1, dout);
 }
 
-/* -- relative_bias: table[(2 s - 1)^2,H] -> f[0] table[..][h] as [H,s^2,s^2]; attr i[0] s ------ */
+/* -- relative_bias: table[(2 Y - 1) (2 X - 1),H] -> f[0] table[..][h] as [H,Y X,Y X]; attr i Y, X,
+ * H ------------------------------------------------------------------------------------------- */
 
 static dfq_status bias_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *t = dfqi_in(g, n, 0);
-    int64_t s = n->attr.i[0], reach = 2 * s - 1;
-    if (s < 1 || s > 1024 || t->batched || t->rank != 2 || t->dims[0] != reach * reach)
-        return dfqi_bad_shape(g, n, 0, "[(2 side - 1)^2,H]");
-    n->attr.i[1] = t->dims[1];
-    dfqi_out(g, n, 0, 0, 3, (int64_t[]){t->dims[1], s * s, s * s});
+    enum { SIDE_MAX = 1024 };
+    const int64_t rows = n->attr.i[0], columns = n->attr.i[1], tokens = rows * columns;
+    if (rows < 1 || rows > SIDE_MAX || columns < 1 || columns > SIDE_MAX || t->batched ||
+        t->rank != 2 || t->dims[0] != (2 * rows - 1) * (2 * columns - 1))
+        return dfqi_bad_shape(g, n, 0, "[(2 height - 1) (2 width - 1),H] of a window");
+    n->attr.i[2] = t->dims[1];
+    dfqi_out(g, n, 0, 0, 3, (int64_t[]){t->dims[1], tokens, tokens});
     return DFQ_OK;
 }
 
-/* The row of the table for query i and key j of a window of s x s tokens. */
-static int64_t table_row(int64_t s, int64_t i, int64_t j)
+/* The row of the table for query i and key j of a window; a: attributes. */
+static int64_t table_row(const int64_t *a, int64_t i, int64_t j)
 {
-    return (i / s - j / s + s - 1) * (2 * s - 1) + i % s - j % s + s - 1;
+    const int64_t rows = a[0], columns = a[1];
+    return (i / columns - j / columns + rows - 1) * (2 * columns - 1) + i % columns - j % columns +
+           columns - 1;
 }
 
 static void bias_run(const dfqi_run *r)
 {
-    int64_t s = r->attr->i[0], heads = r->attr->i[1], n = s * s;
+    const int64_t *a = r->attr->i, heads = a[2], n = a[0] * a[1];
     const float *t = r->in[0].data;
     float *y = r->out[0].data, factor = r->attr->f[0];
     for (int64_t h = 0; h < heads; h++)
         for (int64_t i = 0; i < n; i++)
-            for (int64_t j = 0; j < n; j++) *y++ = factor * t[table_row(s, i, j) * heads + h];
+            for (int64_t j = 0; j < n; j++) *y++ = factor * t[table_row(a, i, j) * heads + h];
 }
 
 static void bias_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
@@ -204,20 +236,20 @@ static void bias_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
 
 static dfq_status bias_dx_shape(dfqi_graph *g, dfqi_node *n)
 {
-    int64_t reach = 2 * n->attr.i[0] - 1;
-    dfqi_out(g, n, 0, 0, 2, (int64_t[]){reach * reach, n->attr.i[1]});
+    const int64_t *a = n->attr.i;
+    dfqi_out(g, n, 0, 0, 2, (int64_t[]){(2 * a[0] - 1) * (2 * a[1] - 1), a[2]});
     return DFQ_OK;
 }
 
 static void bias_dx_run(const dfqi_run *r)
 {
-    int64_t s = r->attr->i[0], heads = r->attr->i[1], n = s * s;
+    const int64_t *a = r->attr->i, heads = a[2], n = a[0] * a[1];
     const float *dy = r->in[0].data;
     float *dt = r->out[0].data, factor = r->attr->f[0];
     memset(dt, 0, (size_t)r->out[0].count * sizeof *dt);
     for (int64_t h = 0; h < heads; h++)
         for (int64_t i = 0; i < n; i++)
-            for (int64_t j = 0; j < n; j++) dt[table_row(s, i, j) * heads + h] += factor * *dy++;
+            for (int64_t j = 0; j < n; j++) dt[table_row(a, i, j) * heads + h] += factor * *dy++;
 }
 
 /* -- window_bias: raw[B,windows H,n,n] + bias[H,n,n] + mask; attr of windows, f[0] the mask ---- */
@@ -226,8 +258,8 @@ static dfq_status window_bias_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0), *bias = dfqi_in(g, n, 1);
     const int64_t *a = n->attr.i;
-    DFQI_TRY(check_map(g, n, a[SIDE]));
-    int64_t tokens = a[SIDE] * a[SIDE];
+    DFQI_TRY(check_windows(g, n));
+    int64_t tokens = a[ROWS] * a[COLUMNS];
     if (bias->batched || bias->rank != 3 || bias->dims[1] != tokens || bias->dims[2] != tokens)
         return dfqi_bad_shape(g, n, 1, "[H,n,n] with the tokens of a window");
     if (!x->batched || x->rank != 4 || x->dims[1] != windows_of(a) * bias->dims[0] ||
@@ -238,26 +270,28 @@ static dfq_status window_bias_shape(dfqi_graph *g, dfqi_node *n)
 
 /* The region of the shifted map along an axis: 0 in front, 1 and 2 on both sides of the place where
  * its ends meet. */
-static int64_t region(int64_t at, int64_t extent, const int64_t *a)
+static int64_t region(int64_t at, axis a)
 {
-    int64_t padded = along(extent, a[SIDE]) * a[SIDE];
-    return a[SHIFT] == 0 || at < padded - a[SIDE] ? 0 : at < padded - a[SHIFT] ? 1 : 2;
+    const int64_t padded = along(a.extent, a.window) * a.window;
+    return a.shift == 0 || at < padded - a.window ? 0 : at < padded - a.shift ? 1 : 2;
 }
 
 /* The region of token `i` of a window. */
 static int64_t region_of(const int64_t *a, int64_t window, int64_t i)
 {
-    int64_t side = a[SIDE], across = along(a[WIDTH], side);
-    return 3 * region(window / across * side + i / side, a[HEIGHT], a) +
-           region(window % across * side + i % side, a[WIDTH], a);
+    const int64_t columns = a[COLUMNS], across = along(a[WIDTH], columns);
+    return 3 * region(window / across * a[ROWS] + i / columns, axis_of(a, 0)) +
+           region(window % across * columns + i % columns, axis_of(a, 1));
 }
 
 void dfqi_window_mask(const dfqi_attr *attr, int64_t window, int64_t first, int64_t rows, float *y)
 {
     const int64_t *a = attr->i;
-    int64_t side = a[SIDE], n = side * side, across = along(a[WIDTH], side);
-    bool last = window / across == along(a[HEIGHT], side) - 1 || window % across == across - 1;
-    if (a[SHIFT] == 0 || !last) return;
+    const int64_t n = a[ROWS] * a[COLUMNS], down = along(a[HEIGHT], a[ROWS]);
+    const int64_t across = along(a[WIDTH], a[COLUMNS]);
+    bool last = (a[DOWN] > 0 && window / across == down - 1) ||
+                (a[RIGHT] > 0 && window % across == across - 1);
+    if (!last) return;
     for (int64_t i = 0; i < rows; i++, y += n)
         for (int64_t j = 0, mine = region_of(a, window, first + i); j < n; j++)
             if (region_of(a, window, j) != mine) y[j] += attr->f[0];
@@ -308,7 +342,8 @@ static void window_sum_run(const dfqi_run *r)
 
 static dfqi_attr attr_of(const dfqi_windowing *w)
 {
-    return (dfqi_attr){.i = {w->height, w->width, w->side, w->shift, w->pad_first}};
+    return (dfqi_attr){.i = {w->map.height, w->map.width, w->window.height, w->window.width,
+                             w->shift.height, w->shift.width, w->pad_first}};
 }
 
 dfqi_id dfqi_windows(dfqi_graph *g, dfqi_id x, const dfqi_windowing *w)
@@ -329,9 +364,9 @@ dfqi_id dfqi_merge(dfqi_graph *g, dfqi_id x, int64_t height, int64_t width)
     return dfqi_make(g, DFQI_OP_MERGE, &a, 1, &x);
 }
 
-dfqi_id dfqi_relative_bias(dfqi_graph *g, dfqi_id table, int64_t side, float factor)
+dfqi_id dfqi_relative_bias(dfqi_graph *g, dfqi_id table, dfqi_size window, float factor)
 {
-    dfqi_attr a = {.i = {side}, .f = {factor}};
+    dfqi_attr a = {.i = {window.height, window.width}, .f = {factor}};
     return dfqi_make(g, DFQI_OP_RELATIVE_BIAS, &a, 1, &table);
 }
 

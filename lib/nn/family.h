@@ -169,6 +169,8 @@ DFQI_CHECKED dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char 
 void dfqi_imagenet_statistics(dfqi_arch *a);
 /* What a picture covers before the crop: floor(image / crop), as timm and torchvision have it. */
 dfqi_size dfqi_resize_of(dfqi_size image, double crop);
+/* The input that options or metadata tell; 0 x 0: neither does. */
+dfqi_size dfqi_image_told(const dfqi_safetensors *st, const dfq_load_options *o);
 /* Once image, resize and crop are known: resize is that of the crop. One without a width is that of
  * the shorter side, and the other side is in proportion. */
 void dfqi_resize_settle(dfqi_arch *a);

@@ -52,8 +52,14 @@ typedef struct dfqi_swin_arch {
     int64_t patch, width, hidden; /* of stage 0; hidden: inner width of the MLP */
     int32_t stages;
     int32_t depth[DFQI_SWIN_STAGES], heads[DFQI_SWIN_STAGES];
-    int32_t window[DFQI_SWIN_STAGES]; /* tokens along its side */
-    int32_t pad_first;                /* 1: a map is padded before it is rolled, not after */
+    dfqi_size window[DFQI_SWIN_STAGES]; /* tokens */
+    int32_t pad_first;                  /* 1: a map is padded before it is rolled, not after */
+    /* While a file is read: rows of its tables of biases, the windows that have these, 0 x 0 where
+     * they are not known yet, and whether a map that is one window along one axis is shifted along
+     * none (transformers). */
+    int64_t rows[DFQI_SWIN_STAGES];
+    dfqi_size table[DFQI_SWIN_STAGES];
+    int32_t joint_fit;
 } dfqi_swin_arch;
 
 /* The code base whose parameter names a convolutional network has. */

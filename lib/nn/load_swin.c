@@ -28,6 +28,8 @@ static bool fits(const dfqi_safetensors *st)
            second_version(st);
 }
 
+enum { IMAGE_MAX = 4096 };
+
 /* -- sizes from shapes ------------------------------------------------------------------------- */
 
 static int64_t square_root(int64_t n)
@@ -55,16 +57,18 @@ static dfq_status find_stage(const dfqi_safetensors *st, const char *path, int32
     dfqi_swin_arch *w = &a->of.swin;
     snprintf(name, sizeof name, "layers.%d.blocks.0.attn.relative_position_bias_table", s);
     DFQI_TRY(dfqi_need_tensor(st, path, name, 2, timm, &table));
-    int64_t reach = square_root(table->dims[0]), heads = table->dims[1];
-    if (reach < 1 || reach % 2 == 0 || reach > 2 * DFQI_SWIN_WINDOW || heads < 1 ||
+    const int64_t rows = table->dims[0], heads = table->dims[1], reach = square_root(rows);
+    enum { REACH_MAX = 2 * DFQI_SWIN_WINDOW - 1 };
+    if (rows < 1 || rows % 2 == 0 || rows > REACH_MAX * REACH_MAX || heads < 1 ||
         heads > w->width << s || (w->width << s) % heads)
         return dfqi_fail(st->ctx, DFQ_E_SHAPE,
-                         "%s: tensor %s is %lld,%lld; rows must be the square of an odd number up "
-                         "to %d (of square windows), columns heads that divide %lld channels",
-                         path, name, (long long)table->dims[0], (long long)heads,
-                         2 * DFQI_SWIN_WINDOW - 1, (long long)(w->width << s));
+                         "%s: tensor %s is %lld,%lld; rows must be a product of odd numbers up to "
+                         "%d (of windows), columns heads that divide %lld channels",
+                         path, name, (long long)rows, (long long)heads, REACH_MAX,
+                         (long long)(w->width << s));
     w->depth[s] = count_blocks(st, s);
-    w->window[s] = (int32_t)(reach + 1) / 2;
+    w->rows[s] = rows;
+    if (reach > 0) w->window[s] = w->table[s] = dfqi_square((reach + 1) / 2);
     w->heads[s] = (int32_t)heads;
     return DFQ_OK;
 }
@@ -104,8 +108,9 @@ static bool image_from_masks(const dfqi_safetensors *st, dfqi_arch *a)
     const dfqi_swin_arch *w = &a->of.swin;
     const dfq_tensor *t = dfqi_st_find(st, "layers.0.blocks.1.attn_mask");
     int64_t across = t && t->rank == 3 ? square_root(t->dims[0]) : -1;
-    if (across < 1 || across > 4096 / (w->patch * w->window[0])) return false;
-    a->image = dfqi_square(across * w->window[0] * w->patch);
+    const int64_t window = w->window[0].height;
+    if (across < 1 || window < 1 || across > IMAGE_MAX / (w->patch * window)) return false;
+    a->image = dfqi_square(across * window * w->patch);
     return true;
 }
 
@@ -114,7 +119,7 @@ static void assume_image(dfqi_arch *a)
 {
     const dfqi_swin_arch *w = &a->of.swin;
     int32_t last = w->stages - 1;
-    a->image = dfqi_square(((int64_t)w->window[last] << last) * w->patch);
+    a->image = dfqi_square((w->window[last].height << last) * w->patch);
 }
 
 static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
@@ -139,19 +144,59 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     return DFQ_OK;
 }
 
+/* Windows are squares, cut down to the map where that is shorter: the tables of a map that is no
+ * square tell them once it is known. */
+static dfq_status told_image(dfq_context *ctx, const char *path, dfqi_size image, dfqi_arch *a)
+{
+    dfqi_swin_arch *w = &a->of.swin;
+    int64_t most = 0;
+    if (dfqi_longer(image) > IMAGE_MAX)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "%s: image is %lld, must be at most %d", path,
+                         (long long)dfqi_longer(image), IMAGE_MAX);
+    a->image = image;
+    for (int32_t s = 0; s < w->stages; s++)
+        if (w->window[s].height > most) most = w->window[s].height;
+    for (int32_t s = 0; s < w->stages && !dfqi_is_square(image); s++) {
+        const dfqi_size map = dfqi_swin_map(a, s);
+        const dfqi_size cut = {map.height < most ? map.height : most,
+                               map.width < most ? map.width : most};
+        if ((2 * cut.height - 1) * (2 * cut.width - 1) == w->rows[s])
+            w->window[s] = w->table[s] = cut;
+    }
+    return DFQ_OK;
+}
+
+static dfq_status check_stage(dfq_context *ctx, const char *path, const dfqi_arch *a, int32_t s)
+{
+    const dfqi_swin_arch *w = &a->of.swin;
+    const dfqi_size map = dfqi_swin_map(a, s), window = w->window[s];
+    if (window.height < 1)
+        return dfqi_fail(ctx, DFQ_E_SHAPE,
+                         "%s: the tables of stage %d have %lld rows, which are those of no square "
+                         "window; give height and width of the image by --image 224x160",
+                         path, (int)s, (long long)w->rows[s]);
+    if (w->joint_fit && (map.height <= window.height) != (map.width <= window.width))
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "%s: stage %d has a map of %lld x %lld and windows of %lld x %lld, which "
+                         "transformers shifts along no axis; take the weights in timm's form",
+                         path, (int)s, (long long)map.height, (long long)map.width,
+                         (long long)window.height, (long long)window.width);
+    return DFQ_OK;
+}
+
 static dfq_status check(dfq_context *ctx, const char *path, const dfqi_arch *a)
 {
     const dfqi_swin_arch *w = &a->of.swin;
-    const int64_t side = a->image.height;
-    if (!dfqi_is_square(a->image))
-        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "%s: image is %lld x %lld, must be a square for a Swin transformer", path,
-                         (long long)side, (long long)a->image.width);
-    if (side >= w->patch && side % w->patch == 0) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID,
-                     "%s: image is %lld, must be a multiple of the patch, %lld; give another size "
-                     "by --image",
-                     path, (long long)side, (long long)w->patch);
+    char text[DFQI_SIZE_TEXT];
+    if (dfqi_shorter(a->image) < w->patch || a->image.height % w->patch ||
+        a->image.width % w->patch)
+        return dfqi_fail(
+            ctx, DFQ_E_INVALID,
+            "%s: image is %s, must be a multiple of the patch, %lld; give another size "
+            "by --image",
+            path, dfqi_size_text(a->image, text), (long long)w->patch);
+    for (int32_t s = 0; s < w->stages; s++) DFQI_TRY(check_stage(ctx, path, a, s));
+    return DFQ_OK;
 }
 
 /* -- the row ----------------------------------------------------------------------------------- */
@@ -176,7 +221,12 @@ static void describe(const dfqi_arch *a, char *text, size_t size)
 static dfq_status alike(dfq_context *ctx, const dfqi_arch *teacher, const dfqi_arch *student)
 {
     const dfqi_swin_arch *a = &teacher->of.swin, *b = &student->of.swin;
-    return dfqi_need_same(ctx, teacher, student, memcmp(a, b, sizeof *a) == 0);
+    bool same = a->patch == b->patch && a->width == b->width && a->hidden == b->hidden &&
+                a->stages == b->stages && a->pad_first == b->pad_first;
+    for (int32_t s = 0; same && s < a->stages; s++)
+        same = a->depth[s] == b->depth[s] && a->heads[s] == b->heads[s] &&
+               dfqi_same_size(a->window[s], b->window[s]);
+    return dfqi_need_same(ctx, teacher, student, same);
 }
 
 static int64_t patch(const dfqi_arch *a)
@@ -188,6 +238,7 @@ static void assume(const dfqi_naming *naming, dfqi_arch *a)
 {
     a->eps = naming->eps;
     a->of.swin.pad_first = naming->pad_first;
+    a->of.swin.joint_fit = naming->joint_fit;
     a->source[DFQI_PROP_PADDING] = DFQ_SOURCE_TENSOR; /* names tell the library */
 }
 
@@ -195,6 +246,7 @@ const dfqi_family_row dfqi_family_swin = {.names = {"swin"},
                                           .patch = patch,
                                           .convolutional = dfqi_never,
                                           .deviation = 0.02f,
+                                          .told_image = told_image,
                                           .resize = dfqi_swin_resize,
                                           .fit = dfqi_swin_fit,
                                           .assume = assume,

@@ -131,6 +131,15 @@ static dfqi_size size_of(int64_t side, int64_t width)
     return (dfqi_size){side, width ? width : side};
 }
 
+dfqi_size dfqi_image_told(const dfqi_safetensors *st, const dfq_load_options *o)
+{
+    const char *text = dfqi_st_meta_find(st, dfqi_prop_name(DFQI_PROP_IMAGE));
+    dfqi_size image = {0, 0};
+    if (o && o->image > 0 && o->image_width >= 0) return size_of(o->image, o->image_width);
+    if (text && !parse_size(text, 1, INT32_MAX, &image)) image = dfqi_square(0);
+    return image;
+}
+
 dfq_status dfqi_image_take_told(dfq_context *ctx, const char *path, const dfq_load_options *o,
                                 dfqi_arch *a)
 {

@@ -188,7 +188,8 @@ bool dfqi_swin_name(dfqi_arch *a, const char *name, int32_t source)
     int64_t patch = number(&at), window = -1, image = -1;
     if (*at++ && skip(&at, "window")) window = number(&at);
     if (window > 0 && *at++) image = number(&at);
-    if (patch != a->of.swin.patch || window != a->of.swin.window[0]) return false;
+    if (patch != a->of.swin.patch || !dfqi_same_size(dfqi_square(window), a->of.swin.window[0]))
+        return false;
     if (image > 0 && image <= 4096 && a->source[DFQI_PROP_IMAGE] == DFQ_SOURCE_ASSUMED) {
         a->image = dfqi_square(image);
         dfqi_vit_transform(a);

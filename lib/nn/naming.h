@@ -15,11 +15,11 @@ typedef struct dfqi_naming {
     const char *name; /* "timm", "torchvision", "transformers" */
     const char *mark; /* a tensor that only files with these names have, without prefixes */
     const struct dfqi_naming_pattern *patterns;
-    float eps;         /* of the norms */
-    int32_t imagenet;  /* 1: inputs have the mean and std of ImageNet */
-    double crop;       /* image / resize of the evaluation; 0: as timm has it */
-    int32_t bilinear;  /* 1: resampled bilinearly */
-    int32_t pad_first; /* Swin: as in dfqi_swin_arch */
+    float eps;                    /* of the norms */
+    int32_t imagenet;             /* 1: inputs have the mean and std of ImageNet */
+    double crop;                  /* image / resize of the evaluation; 0: as timm has it */
+    int32_t bilinear;             /* 1: resampled bilinearly */
+    int32_t pad_first, joint_fit; /* Swin: as in dfqi_swin_arch */
 } dfqi_naming;
 
 /* A view of a file's tensors under this library's names: prefixes ("module.", "model.") are left

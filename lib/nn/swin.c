@@ -20,20 +20,26 @@ dfqi_size dfqi_swin_map(const dfqi_arch *a, int32_t s)
 
 dfqi_windowing dfqi_swin_windows(const dfqi_arch *a, int32_t s, int32_t j)
 {
-    const dfqi_size map = dfqi_swin_map(a, s);
-    const int64_t window = a->of.swin.window[s];
-    return (dfqi_windowing){.height = map.height,
-                            .width = map.width,
-                            .side = window,
-                            .shift = j % 2 && map.height > window ? window / 2 : 0,
+    const dfqi_size map = dfqi_swin_map(a, s), window = a->of.swin.window[s];
+    const bool down = j % 2 && map.height > window.height;
+    const bool right = j % 2 && map.width > window.width;
+    return (dfqi_windowing){.map = map,
+                            .window = window,
+                            .shift = {down ? window.height / 2 : 0, right ? window.width / 2 : 0},
                             .pad_first = a->of.swin.pad_first};
+}
+
+bool dfqi_swin_window_pads(const dfqi_windowing *w)
+{
+    return w->map.height % w->window.height != 0 || w->map.width % w->window.width != 0;
 }
 
 bool dfqi_swin_pads(const dfqi_arch *a)
 {
     for (int32_t s = 0; s < a->of.swin.stages; s++) {
         dfqi_windowing w = dfqi_swin_windows(a, s, 1);
-        if (a->of.swin.depth[s] > 1 && w.shift > 0 && w.height % w.side) return true;
+        const bool rolls = a->of.swin.depth[s] > 1 && dfqi_longer(w.shift) > 0;
+        if (rolls && dfqi_swin_window_pads(&w)) return true;
     }
     return false;
 }
@@ -58,7 +64,7 @@ void dfqi_swin_attention(const dfqi_arch *a, int64_t block, dfqi_attention *out)
     dfqi_windowing attr = dfqi_swin_windows(a, s, (int32_t)block);
     *out = (dfqi_attention){.heads = w->heads[s],
                             .windows = dfqi_window_count(&attr),
-                            .tokens = attr.side * attr.side,
+                            .tokens = dfqi_area(attr.window),
                             .width = width_of(a, s) / w->heads[s]};
 }
 
@@ -103,7 +109,6 @@ static const row tail_rows[DFQI_SWIN_TAIL] = {{"norm.weight", 1, {C}},
 static int64_t extent(const dfqi_arch *a, int32_t s, int8_t code)
 {
     const dfqi_swin_arch *w = &a->of.swin;
-    int64_t reach = 2 * w->window[s] - 1;
     switch (code) {
     case B4:
         return 4 * width_of(a, s - 1);
@@ -112,7 +117,7 @@ static int64_t extent(const dfqi_arch *a, int32_t s, int8_t code)
     case M:
         return w->hidden << s;
     case R:
-        return reach * reach;
+        return (2 * w->window[s].height - 1) * (2 * w->window[s].width - 1);
     case H:
         return w->heads[s];
     case K:
@@ -198,7 +203,7 @@ static dfqi_id attend(dfqi_graph *g, const block *b, const dfqi_id *p, dfqi_id q
     dfqi_id q = dfqi_split_window_heads(g, qkv, t->windows, t->heads, 3);
     dfqi_id k = dfqi_graph_output(g, q, 1), v = dfqi_graph_output(g, q, 2);
     dfqi_id raw = dfqi_matmul_nt(g, named(b, "attn.qk", name), q, k);
-    dfqi_id bias = dfqi_relative_bias(g, p[2], b->windows.side, 1.0f / scale);
+    dfqi_id bias = dfqi_relative_bias(g, p[2], b->windows.window, 1.0f / scale);
     dfqi_id map = dfqi_softmax(g, dfqi_window_bias(g, raw, bias, &b->windows, mask / scale), scale);
     dfqi_graph_probe(g, map, "%s", named(b, "attn.map", name));
     dfqi_id out = dfqi_matmul_nn(g, named(b, "attn.av", name), map, v);
@@ -212,7 +217,7 @@ static dfqi_id run_block(dfqi_graph *g, const block *b, const dfqi_id *p, dfqi_i
 {
     char name[96];
     const dfqi_windowing *w = &b->windows;
-    const bool whole = w->side == w->height && w->side == w->width;
+    const bool whole = dfqi_same_size(w->window, w->map);
     dfqi_id y = dfqi_layernorm(g, x, p[0], p[1], b->eps);
     if (!whole) y = dfqi_windows(g, y, w);
     y = attend(g, b, p, dfqi_linear(g, named(b, "attn.qkv", name), y, p[3], p[4]));

@@ -11,16 +11,18 @@ enum { DFQI_SWIN_EMBED = 4, DFQI_SWIN_BLOCK = 13, DFQI_SWIN_MERGE = 3, DFQI_SWIN
 
 /* The map of tokens of stage s. */
 dfqi_size dfqi_swin_map(const dfqi_arch *a, int32_t s);
-/* The windows of block j of stage s: every other block is shifted, unless one window holds the
- * map. */
+/* The windows of block j of stage s: every other block is shifted, but not along an axis where one
+ * window is as long as the map. */
 dfqi_windowing dfqi_swin_windows(const dfqi_arch *a, int32_t s, int32_t j);
+/* Do windows stick out of their map? */
+bool dfqi_swin_window_pads(const dfqi_windowing *w);
 /* Is a map padded for shifted windows, so that the order of both matters? */
 bool dfqi_swin_pads(const dfqi_arch *a);
 /* The index of the first parameter of block j of stage s; j = -1: of the merging in front, which
  * stage 0 lacks. */
 int32_t dfqi_swin_at(const dfqi_arch *a, int32_t s, int32_t j);
 
-/* Another image size: windows keep their share of the map. */
+/* Another image size: windows keep their share of the map along each axis. */
 void dfqi_swin_resize(dfqi_arch *a, dfqi_size image);
 /* Interpolates the tables of biases of `view` whose windows are not those of the architecture. What
  * is no table of square windows stays, for the loader to refuse. */

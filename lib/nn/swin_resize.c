@@ -7,13 +7,21 @@
 
 #include "nn/swin.h"
 
+/* `window` of a map along an axis, on another map. */
+static int64_t in_share(int64_t window, int64_t from, int64_t to)
+{
+    const int64_t n = window * to / from;
+    return n > 1 ? n : 1;
+}
+
 void dfqi_swin_resize(dfqi_arch *a, dfqi_size image)
 {
     dfqi_swin_arch *w = &a->of.swin;
-    for (int32_t s = 0; s < w->stages; s++) {
-        int64_t side = w->window[s] * (image.height / w->patch) / (a->image.height / w->patch);
-        w->window[s] = (int32_t)(side > 1 ? side : 1);
-    }
+    const dfqi_size from = dfqi_size_over(a->image, w->patch), to = dfqi_size_over(image, w->patch);
+    for (int32_t s = 0; s < w->stages; s++)
+        if (w->table[s].height > 0) /* known */
+            w->window[s] = (dfqi_size){in_share(w->table[s].height, from.height, to.height),
+                                       in_share(w->table[s].width, from.width, to.width)};
     a->image = image;
 }
 
@@ -55,43 +63,59 @@ static double share(const double *at, int64_t n, double x, int64_t *right)
     return t < 0 ? 0 : t > 1 ? 1 : t;
 }
 
-/* x[(2 from + 1)^2,heads] -> y[(2 to + 1)^2,heads]; at: scratch for 2 from + 1 places. */
-static void resample(const float *x, int64_t from, int64_t to, int64_t heads, double *at, float *y)
+/* The relative positions 1 - window .. window - 1 of a table along an axis: where those of the file
+ * lie, and the new ones. */
+typedef struct axis {
+    int64_t from, to; /* the last positions */
+    double *at;       /* [2 from + 1] */
+} axis;
+
+/* x[(2 Y + 1) (2 X + 1),heads] -> y, which has the new extents. */
+static void resample(const float *x, axis down, axis across, int64_t heads, float *y)
 {
-    const int64_t n = 2 * from + 1;
-    place(from, to, at);
-    for (int64_t i = -to; i <= to; i++)
-        for (int64_t j = -to; j <= to; j++) {
+    const int64_t rows = 2 * down.from + 1, columns = 2 * across.from + 1;
+    for (int64_t i = -down.to; i <= down.to; i++)
+        for (int64_t j = -across.to; j <= across.to; j++) {
             int64_t r, c;
-            double down = share(at, n, (double)i, &r), across = share(at, n, (double)j, &c);
-            const float *low = x + ((r - 1) * n + c) * heads, *high = x + (r * n + c) * heads;
+            double v = share(down.at, rows, (double)i, &r);
+            double u = share(across.at, columns, (double)j, &c);
+            const float *low = x + ((r - 1) * columns + c) * heads, *high = low + columns * heads;
             for (int64_t h = 0; h < heads; h++)
-                *y++ = (float)((1 - down) * ((1 - across) * low[h - heads] + across * low[h]) +
-                               down * ((1 - across) * high[h - heads] + across * high[h]));
+                *y++ = (float)((1 - v) * ((1 - u) * low[h - heads] + u * low[h]) +
+                               v * ((1 - u) * high[h - heads] + u * high[h]));
         }
 }
 
-/* One table for windows of `window`; it stays if it is of these already. */
-static dfq_status fit_table(dfqi_st_entry *e, int64_t window)
+static int64_t rows_of(dfqi_size window)
+{
+    return (2 * window.height - 1) * (2 * window.width - 1);
+}
+
+/* One table of windows `from` for windows of `to`; it stays if it is of these already. */
+static dfq_status fit_table(dfqi_st_entry *e, dfqi_size from, dfqi_size to)
 {
     dfq_tensor *t = e->tensor, *in = NULL, *out = NULL;
     dfq_context *ctx = t->ctx;
-    const int64_t rows = (2 * window - 1) * (2 * window - 1);
-    if (t->rank != 2 || t->dims[0] == rows) return DFQ_OK;
-    const int64_t from = ((int64_t)sqrt((double)t->dims[0]) - 1) / 2;
-    if (from < 1 || (2 * from + 1) * (2 * from + 1) != t->dims[0]) return DFQ_OK;
-    double *at = dfqi_alloc(ctx, (size_t)(2 * from + 1) * sizeof *at);
-    if (!at) return DFQ_E_NOMEM;
+    axis down = {from.height - 1, to.height - 1, NULL},
+         across = {from.width - 1, to.width - 1, NULL};
+    if (t->rank != 2 || t->dims[0] != rows_of(from) || dfqi_same_size(from, to) ||
+        dfqi_shorter(from) < 2)
+        return DFQ_OK;
+    down.at = dfqi_alloc(ctx, (size_t)(2 * (down.from + across.from) + 2) * sizeof *down.at);
+    if (!down.at) return DFQ_E_NOMEM;
+    across.at = down.at + 2 * down.from + 1;
+    place(down.from, down.to, down.at);
+    place(across.from, across.to, across.at);
     dfq_status status = dfqi_tensor_to_f32(t, &in);
     if (status == DFQ_OK)
-        status = dfqi_tensor_new(ctx, DFQI_F32, 2, (int64_t[]){rows, t->dims[1]}, &out);
+        status = dfqi_tensor_new(ctx, DFQI_F32, 2, (int64_t[]){rows_of(to), t->dims[1]}, &out);
     if (status == DFQ_OK) {
-        resample(dfqi_tensor_f32(in), from, window - 1, t->dims[1], at, dfqi_tensor_f32(out));
+        resample(dfqi_tensor_f32(in), down, across, t->dims[1], dfqi_tensor_f32(out));
         dfqi_tensor_release(t);
         e->tensor = out;
     }
     dfqi_tensor_release(in);
-    dfqi_free(ctx, at);
+    dfqi_free(ctx, down.at);
     return status;
 }
 
@@ -105,7 +129,8 @@ dfq_status dfqi_swin_fit(dfqi_safetensors *view, const dfqi_arch *a)
             continue;
         const int stage = name[sizeof begin - 1] - '0'; /* there are at most 8 */
         if (stage >= 0 && stage < a->of.swin.stages)
-            DFQI_TRY(fit_table(&view->entries[i], a->of.swin.window[stage]));
+            DFQI_TRY(
+                fit_table(&view->entries[i], a->of.swin.table[stage], a->of.swin.window[stage]));
     }
     return DFQ_OK;
 }

@@ -28,7 +28,7 @@ static void add_block(list *l, const dfqi_arch *a, int32_t s, int32_t j, int64_t
         part.role = DFQI_STREAM_READER;
         part.norm = p + readers[k][0];
         part.linear = p + readers[k][1];
-        part.bare = k == 0 && w.height % w.side != 0;
+        part.bare = k == 0 && dfqi_swin_window_pads(&w);
         add(l, part);
         part.role = DFQI_STREAM_WRITER;
         part.linear = p + writers[k];

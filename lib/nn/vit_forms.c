@@ -12,6 +12,7 @@ typedef struct forms {
     dfqi_arena *names;
     const char *path;
     int64_t width, blocks;
+    int64_t patches; /* of the input that is told; 0: none is */
 } forms;
 
 /* -- the view ---------------------------------------------------------------------------------- */
@@ -160,10 +161,11 @@ static dfq_status join_tokens(const forms *f)
     return put(f, tokens[0], all);
 }
 
-static bool is_square(int64_t n)
+/* Can an image have so many patches? */
+static bool is_grid(const forms *f, int64_t n)
 {
-    int64_t r = n > 0 ? (int64_t)sqrt((double)n) : 0;
-    return n > 0 && r * r == n;
+    const int64_t r = n > 0 ? (int64_t)sqrt((double)n) : 0;
+    return n > 0 && (f->patches ? n == f->patches : r * r == n);
 }
 
 /* Rows for all tokens, where only patches have positions, or they and the class token. */
@@ -175,7 +177,7 @@ static dfq_status pad_positions(const forms *f)
         return DFQ_OK;
     const int64_t tried[] = {tokens_n, 0, tensor_of(f, tokens[0], 3) ? 1 : 0};
     for (int k = 0; k < 3; k++) {
-        if (found == tried[k] || tried[k] > tokens_n || !is_square(pos->dims[1] - tried[k]))
+        if (found == tried[k] || tried[k] > tokens_n || !is_grid(f, pos->dims[1] - tried[k]))
             continue;
         if (found >= 0)
             return dfqi_fail(f->view->ctx, DFQ_E_UNSUPPORTED,
@@ -324,7 +326,8 @@ static dfq_status split_heads(const forms *f)
 
 /* -- the whole --------------------------------------------------------------------------------- */
 
-dfq_status dfqi_vit_unify(dfqi_safetensors *view, dfqi_arena *names, const char *path)
+dfq_status dfqi_vit_unify(dfqi_safetensors *view, dfqi_arena *names, const char *path,
+                          dfqi_size image)
 {
     forms f = {.view = view, .names = names, .path = path};
     const dfq_tensor *proj = tensor_of(&f, "patch_embed.proj.weight", 4);
@@ -337,6 +340,7 @@ dfq_status dfqi_vit_unify(dfqi_safetensors *view, dfqi_arena *names, const char 
         !dfqi_st_find(view, "blocks.0.norm1.weight"))
         return DFQ_OK;
     f.width = proj->dims[0];
+    if (proj->dims[2] > 0) f.patches = dfqi_area(dfqi_size_over(image, proj->dims[2]));
     while (f.blocks < 1000 && dfqi_st_find(view, named(f.blocks, "norm1.weight", name))) f.blocks++;
     DFQI_TRY(refuse_others(&f));
     DFQI_TRY(pad_positions(&f));

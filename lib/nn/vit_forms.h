@@ -3,6 +3,7 @@
 #define DFQI_NN_VIT_FORMS_H
 
 #include "base/memory.h"
+#include "base/size.h"
 #include "io/safetensors.h"
 
 /* Rewrites the tensors of a view (nn/naming.h) that holds a vision transformer with timm's names;
@@ -15,8 +16,10 @@
  * - two heads whose mean are the logits become heads whose sum they are, both halved; a head that
  *   reads class token and mean side by side (transformers' DINOv2) becomes two.
  *
- * `names` owns new names. DFQ_E_UNSUPPORTED, with the reason, for transformers that compute
- * something else with such tensors. */
-DFQI_CHECKED dfq_status dfqi_vit_unify(dfqi_safetensors *view, dfqi_arena *names, const char *path);
+ * `image` is what the file or the caller tells of the input, 0 x 0 where neither does: then patches
+ * are taken for a square. `names` owns new names. DFQ_E_UNSUPPORTED, with the reason, for
+ * transformers that compute something else with such tensors. */
+DFQI_CHECKED dfq_status dfqi_vit_unify(dfqi_safetensors *view, dfqi_arena *names, const char *path,
+                                       dfqi_size image);
 
 #endif

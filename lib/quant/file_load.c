@@ -338,7 +338,8 @@ static dfq_status model_from(const dfqi_safetensors *st, const char *path,
         goto out;
     }
     DFQI_GOTO(dfqi_naming_apply(st, path, &names, &plain, &naming), out);
-    if (!mode && !dfqi_imported_fits(&plain)) DFQI_GOTO(dfqi_vit_unify(&plain, &names, path), out);
+    if (!mode && !dfqi_imported_fits(&plain))
+        DFQI_GOTO(dfqi_vit_unify(&plain, &names, path, dfqi_image_told(st, o)), out);
     if (mode) DFQI_GOTO(float_view(&plain, path, widths.weight, lazy, &names, &view), out);
     const dfqi_safetensors *from = mode ? &view : &plain;
     DFQI_GOTO(dfqi_arch_find(from, path, naming, o, &arch), out);

@@ -6,6 +6,7 @@ stored as PNG, which loses nothing:
   pic.png                    61 x 47 RGB: waves, an edge, noise
   resize_<w>x<h>_<filter>    Image.resize
   fit_<resize>_<size>_<f>    shorter side to <resize>, centre crop (torchvision, timm)
+  cover_<H>x<W>_<h>x<w>      least size over H x W, centre crop to h x w (timm's ResizeKeepRatio)
   jpeg_<kind>.jpg, .png      a JPEG and the pixels Pillow reads from it
   png_<kind>.png, _rgb.png   a PNG of another pixel format and its colour channels
   webp_<kind>.webp, .png     a WebP and the pixels Pillow reads from it
@@ -44,6 +45,17 @@ def fit(im, resize, size, resample):
     return im.crop((left, top, left + size, top + size))
 
 
+def cover(im, to, size, resample):
+    w, h = im.size
+    ratio = min(h / to[0], w / to[1])
+    w, h = round(w / ratio), round(h / ratio)
+    left, top = int(round((w - size[1]) / 2.0)), int(round((h - size[0]) / 2.0))
+    return im.resize((w, h), resample).crop((left, top, left + size[1], top + size[0]))
+
+
+COVERS = (((30, 20), (26, 18)), ((20, 33), (19, 30)), ((47, 50), (40, 50)))
+
+
 def main():
     OUT.mkdir(exist_ok=True)
     pic = picture(61, 47)
@@ -53,6 +65,9 @@ def main():
             save(pic.resize((w, h), resample), f"resize_{w}x{h}_{name}")
         for resize, size in ((36, 32), (47, 40), (64, 63), (47, 46)):
             save(fit(pic, resize, size, resample), f"fit_{resize}_{size}_{name}")
+    for to, size in COVERS:
+        save(cover(pic, to, size, FILTERS["bicubic"]),
+             f"cover_{to[0]}x{to[1]}_{size[0]}x{size[1]}")
     tall = pic.rotate(90, expand=True)
     save(fit(tall, 36, 31, FILTERS["bicubic"]), "fit_tall_36_31_bicubic")
 

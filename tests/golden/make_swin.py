@@ -14,10 +14,11 @@ from transformers import SwinConfig, SwinForImageClassification
 import golden
 
 IMAGE, PATCH, WINDOW, WIDTH, DEPTHS, HEADS, RATIO, CLASSES, IMAGES = 40, 4, 3, 8, (2, 2, 1), (2, 2, 4), 2, 5, 2
+OBLONG = 20, 36  # maps of 5 x 9, 3 x 5 and 2 x 3 tokens
 
 
-def timm():
-    return SwinTransformer(img_size=IMAGE, patch_size=PATCH, window_size=WINDOW, embed_dim=WIDTH,
+def timm(image=IMAGE):
+    return SwinTransformer(img_size=image, patch_size=PATCH, window_size=WINDOW, embed_dim=WIDTH,
                            depths=DEPTHS, num_heads=HEADS, mlp_ratio=RATIO, num_classes=CLASSES)
 
 
@@ -39,7 +40,8 @@ def write(file, network):
         for p in network.parameters():
             p.copy_(torch.randn_like(p) * (0.3 if p.dim() > 1 else 0.1) + (p == 1))
     tensors = golden.stored(network)
-    x = torch.randn(IMAGES, 3, IMAGE, IMAGE)
+    size = OBLONG if "oblong" in file else (IMAGE, IMAGE)
+    x = torch.randn(IMAGES, 3, *size)
     leaf = x.double().requires_grad_()
     y = network.double()(leaf)
     y = getattr(y, "logits", y)
@@ -55,5 +57,6 @@ def write(file, network):
 
 
 write("swin_timm.safetensors", timm())
+write("swin_oblong.safetensors", timm(OBLONG))
 write("swin_torchvision.safetensors", vision())
 write("swin_transformers.safetensors", transformers())

@@ -11,10 +11,11 @@ from transformers import Dinov2Config, Dinov2ForImageClassification
 import golden
 
 WIDTH, DEPTH, HEADS, IMAGE, PATCH, CLASSES, IMAGES = 12, 2, 3, 12, 4, 5, 3
+OBLONG = 8, 12
 
 
-def timm(kind=VisionTransformer, **how):
-    return kind(img_size=IMAGE, patch_size=PATCH, embed_dim=WIDTH, depth=DEPTH, num_heads=HEADS,
+def timm(kind=VisionTransformer, image=IMAGE, **how):
+    return kind(img_size=image, patch_size=PATCH, embed_dim=WIDTH, depth=DEPTH, num_heads=HEADS,
                 mlp_ratio=2, **{"num_classes": CLASSES, **how})
 
 
@@ -36,6 +37,7 @@ FORMS = {
     "quick": timm(act_layer="quick_gelu"),
     "backbone": timm(num_classes=0),
     "dinov2": dinov2(),
+    "oblong": timm(image=OBLONG),
 }
 
 
@@ -47,7 +49,7 @@ for form, network in FORMS.items():
         for p in network.parameters():
             p.copy_(torch.randn_like(p) * (0.3 if p.dim() > 1 else 0.1) + (p == 1))
         tensors = {f"{form}:{k}": v.clone() for k, v in golden.stored(network).items()}
-        x = torch.randn(IMAGES, 3, IMAGE, IMAGE)
+        x = torch.randn(IMAGES, 3, *(OBLONG if form == "oblong" else (IMAGE, IMAGE)))
         y = network.double()(x.double())
     out.update({**tensors, f"{form}:x": x, f"{form}:logits": getattr(y, "logits", y)})
 golden.write("vit_forms.safetensors", out)

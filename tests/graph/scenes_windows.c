@@ -2,9 +2,12 @@
 #include "graph/scenes.h"
 
 /* 2 x 2 windows of 3 x 3 tokens, the lower two of which stick out by one row. */
-static const dfqi_windowing padded = {.height = 5, .width = 6, .side = 3, .shift = 1},
-                            pad_first = {
-                                .height = 5, .width = 6, .side = 3, .shift = 1, .pad_first = 1};
+static const dfqi_windowing padded = {.map = {5, 6}, .window = {3, 3}, .shift = {1, 1}},
+                            pad_first = {.map = {5, 6},
+                                         .window = {3, 3},
+                                         .shift = {1, 1},
+                                         .pad_first = 1},
+                            oblong = {.map = {5, 6}, .window = {5, 2}, .shift = {0, 1}};
 
 static dfqi_id windows(rig *r)
 {
@@ -14,6 +17,12 @@ static dfqi_id windows(rig *r)
 static dfqi_id unwindow(rig *r)
 {
     return dfqi_unwindow(r->g, WRT(1, 2, 36, 2), &pad_first);
+}
+
+/* 3 windows of 5 x 2 tokens, shifted across alone. */
+static dfqi_id oblong_windows(rig *r)
+{
+    return dfqi_windows(r->g, WRT(1, 2, 30, 2), &oblong);
 }
 
 static dfqi_id merge(rig *r)
@@ -31,7 +40,7 @@ static dfqi_id unmerge(rig *r)
 
 static dfqi_id relative_bias(rig *r)
 {
-    return dfqi_relative_bias(r->g, WRT(0, 2, 25, 2), 3, 0.7f);
+    return dfqi_relative_bias(r->g, WRT(0, 2, 15, 2), (dfqi_size){2, 3}, 0.7f);
 }
 
 static dfqi_id window_bias(rig *r)
@@ -65,6 +74,7 @@ static dfqi_id inter_head(rig *r)
 
 const scene dfqt_windows[] = {
     {"windows", DFQI_OP_WINDOWS, 1, windows},
+    {"windows, oblong", DFQI_OP_WINDOWS, 1, oblong_windows},
     {"unwindow", DFQI_OP_UNWINDOW, 1, unwindow},
     {"merge", DFQI_OP_MERGE, 1, merge},
     {"unmerge", DFQI_OP_UNMERGE, 1, unmerge},

@@ -19,7 +19,7 @@ static int from(int pad_first, int shift, int w, int i)
 START_TEST(test_partition)
 {
     const int shift = _i % SIDE, pad_first = _i / SIDE;
-    const dfqi_windowing a = {H, W, SIDE, shift, pad_first};
+    const dfqi_windowing a = {{H, W}, {SIDE, SIDE}, {shift, shift}, pad_first};
     rig rig_ = dfqt_rig(1, BATCH, 5), *r = &rig_;
     dfqi_id x = CONST(1, 2, H * W, C), y = dfqi_windows(r->g, x, &a);
     dfqi_id back = dfqi_unwindow(r->g, y, &a);
@@ -50,7 +50,7 @@ static int region(int at, int extent, int shift)
 START_TEST(test_mask)
 {
     enum { HEADS = 2, MASK = -50 };
-    const dfqi_windowing a = {H, W, SIDE, 2, 0};
+    const dfqi_windowing a = {{H, W}, {SIDE, SIDE}, {2, 2}, 0};
     rig rig_ = dfqt_rig(1, BATCH, 6), *r = &rig_;
     dfqi_id raw = CONST(1, 3, DOWN * ACROSS * HEADS, N, N), bias = CONST(0, 3, HEADS, N, N);
     dfqi_id y = dfqi_window_bias(r->g, raw, bias, &a, MASK);
@@ -78,7 +78,7 @@ START_TEST(test_bias)
     enum { S = 3, REACH = 2 * S - 1, HEADS = 2 };
     rig rig_ = dfqt_rig(1, 1, 7), *r = &rig_;
     dfqi_id table = CONST(0, 2, REACH * REACH, HEADS);
-    dfqi_id y = dfqi_relative_bias(r->g, table, S, 0.5f);
+    dfqi_id y = dfqi_relative_bias(r->g, table, dfqi_square(S), 0.5f);
     dfqi_graph_keep(r->g, y);
     dfqt_start(r);
     dfqt_run(r);
@@ -115,7 +115,8 @@ END_TEST
 
 static dfqi_id mistake(rig *r, int i)
 {
-    const dfqi_windowing good = {4, 4, 2, 0, 0}, shifted = {4, 4, 2, 2, 0}, none = {4, 0, 2, 0, 0};
+    const dfqi_windowing good = {{4, 4}, {2, 2}, {0, 0}, 0};
+    const dfqi_windowing shifted = {{4, 4}, {2, 2}, {0, 2}, 0}, none = {{4, 0}, {2, 2}, {0, 0}, 0};
     switch (i) {
     case 0:
         return dfqi_windows(r->g, CONST(1, 2, 15, 3), &good);
@@ -128,7 +129,7 @@ static dfqi_id mistake(rig *r, int i)
     case 4:
         return dfqi_merge(r->g, CONST(1, 2, 15, 3), 4, 4);
     case 5:
-        return dfqi_relative_bias(r->g, CONST(0, 2, 8, 3), 2, 1);
+        return dfqi_relative_bias(r->g, CONST(0, 2, 8, 3), dfqi_square(2), 1);
     case 6:
         return dfqi_window_bias(r->g, CONST(1, 3, 8, 4, 4), CONST(0, 3, 3, 4, 4), &good, -1);
     case 7:

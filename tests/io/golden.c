@@ -73,6 +73,24 @@ START_TEST(test_fit)
 }
 END_TEST
 
+/* Inputs that are no squares. */
+START_TEST(test_cover)
+{
+    static const struct {
+        dfqi_size to, size;
+    } fits[] = {{{30, 20}, {26, 18}}, {{20, 33}, {19, 30}}, {{47, 50}, {40, 50}}};
+    dfqi_image pic, out;
+    char name[64];
+    const dfqi_size to = fits[_i].to, size = fits[_i].size;
+    snprintf(name, sizeof name, "cover_%dx%d_%dx%d.png", (int)to.height, (int)to.width,
+             (int)size.height, (int)size.width);
+    load("pic.png", &pic);
+    io_works(dfqi_image_fit(&pic, to, size, DFQI_BICUBIC, &out));
+    check(&out, name);
+    dfqi_image_fini(&pic);
+}
+END_TEST
+
 START_TEST(test_jpeg)
 {
     static const char *const kinds[] = {"420", "444", "progressive", "grey", "cmyk", "ycck"};
@@ -115,6 +133,7 @@ TCase *dfqt_golden_case(void)
     TCase *tc = io_case("golden");
     tcase_add_loop_test(tc, test_resize, 0, 2);
     tcase_add_loop_test(tc, test_fit, 0, 2);
+    tcase_add_loop_test(tc, test_cover, 0, 3);
     tcase_add_loop_test(tc, test_jpeg, 0, 6);
     tcase_add_loop_test(tc, test_png, 0, 6);
     tcase_add_loop_test(tc, test_webp, 0, 3);

@@ -115,8 +115,12 @@ def vision_transformers():
         yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'hidden_act': act})
     yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'qkv_bias': False})
     yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'image_size': [32, 32]}, shard=50000)
-    yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'image_size': [32, 48]},
-                refused='image_size is 32 x 48')
+    yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'image_size': [32, 48]})
+    wide = {'image': 160, 'image_width': 224}
+    yield Entry('timm', 'vit_tiny_patch16_224', {**two, 'img_size': (160, 224)}, load=wide, drop=('config',))
+    yield Entry('timm', 'vit_tiny_patch16_224', two, load={'image_size': 288, 'image_size_width': 160})
+    yield Entry('timm', 'vit_tiny_patch16_224', {**two, 'img_size': (160, 224)},
+                load={**wide, 'image_size': 224, 'image_size_width': 224}, drop=('config',))
     yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'hidden_act': 'mish'},
                 refused='activation is "mish"')
     yield Entry('timm', 'vit_base_patch16_siglip_224', {**two, 'num_classes': 10}, refused='attn_pool')
@@ -136,6 +140,7 @@ def imported():
         yield Entry('timm', 'vit_tiny_patch16_224', two, onnx=how)
     yield Entry('timm', 'deit_tiny_distilled_patch16_224', two, onnx='script 17')
     yield Entry('timm', 'resnet18', onnx='norms 13')
+    yield Entry('timm', 'vit_tiny_patch16_224', {**two, 'img_size': (160, 224)}, onnx='script 17')
     for name in ('resnet50', 'mobilenetv2_100', 'mobilenetv3_large_100', 'efficientnet_b0',
                  'tf_efficientnet_b0', 'convnext_atto', 'regnety_002', 'densenet121',
                  'swin_tiny_patch4_window7_224'):
@@ -177,6 +182,7 @@ def inverted_residuals():
 
 def residual_networks():
     yield Entry('timm', 'resnet18')
+    yield Entry('timm', 'resnet18', load={'image': 160, 'image_width': 256})
     yield Entry('timm', 'resnet50d')
     yield Entry('timm', 'resnet18d', drop=('config',))
     yield Entry('timm', 'resnet26t')
@@ -209,6 +215,9 @@ def swin_transformers():
     yield Entry('timm', 'swin_tiny_patch4_window7_224', {**tiny, 'window_size': 5},
                 load={'image': 224}, drop=('config',))  # maps are padded
     yield Entry('timm', 'swin_tiny_patch4_window7_224', load={'image_size': 288})
+    yield Entry('timm', 'swin_tiny_patch4_window7_224', load={'image_size': 288, 'image_size_width': 160})
+    yield Entry('timm', 'swin_tiny_patch4_window7_224', {'img_size': (160, 224)},
+                load={'image': 160, 'image_width': 224})
     yield Entry('torchvision', 'swin_t')
     yield Entry('torchvision', 'swin_s', {'num_classes': 10})
     swin = {'image_size': 64, 'patch_size': 4, 'embed_dim': 24, 'depths': [2, 2, 1], 'num_labels': 10,
@@ -255,7 +264,9 @@ def make(entry):
         kind = getattr(transformers, entry.name)
         network = kind(kind.config_class(**entry.make))
         size = network.config.image_size
-    size = entry.load.get('image_size') or entry.load.get('image') or size
+    for side in ('image', 'image_size'):
+        if entry.load.get(side):
+            size = entry.load[side], entry.load.get(side + '_width') or entry.load[side]
     return network.eval(), (size, size) if isinstance(size, int) else tuple(size)
 
 
@@ -292,7 +303,7 @@ def save(entry, network, folder):
 def logits_of(entry, network, x):
     sized = entry.load.get('image_size')
     if sized:
-        network.set_input_size(sized)
+        network.set_input_size((sized, entry.load.get('image_size_width') or sized))
     y = network(torch.from_numpy(x))
     y = getattr(y, 'logits', getattr(y, 'pooler_output', y))
     return y.numpy()

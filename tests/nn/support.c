@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "nn/family.h"
 #include "nn/naming.h"
 #include "nn/positions.h"
 #include "nn/vit_forms.h"
@@ -99,7 +100,7 @@ dfq_status dfqt_take(const dfqi_safetensors *st, const char *path, const dfq_loa
     dfqi_arena names;
     dfqi_arena_init(&names, st->ctx);
     dfq_status status = dfqi_naming_apply(st, path, &names, &view, &naming);
-    if (status == DFQ_OK) status = dfqi_vit_unify(&view, &names, path);
+    if (status == DFQ_OK) status = dfqi_vit_unify(&view, &names, path, dfqi_image_told(st, o));
     if (status == DFQ_OK) status = dfqi_arch_find(&view, path, naming, o, arch);
     if (status == DFQ_OK && o && o->image_size) status = dfqi_positions_fit(&view, arch);
     if (status == DFQ_OK) status = dfqi_network_take(&view, path, arch, out);

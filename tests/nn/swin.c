@@ -10,6 +10,7 @@
 #include "nn/load.h"
 #include "nn/rotate.h"
 #include "nn/support.h"
+#include "nn/swin.h"
 #include "support/path.h"
 
 enum { IMAGE = 40, CLASSES = 5, IMAGES = 2, BLOCKS = 5, TENSORS = 160, EXTRA = 4, NAME = 128 };
@@ -17,20 +18,22 @@ enum { IMAGE = 40, CLASSES = 5, IMAGES = 2, BLOCKS = 5, TENSORS = 160, EXTRA = 4
 /* A golden file: the tensors of a network under names that tests change, images and logits. */
 typedef struct scene {
     dfq_context *ctx;
+    dfqi_size image;
     int64_t image_size;       /* 0: as it is */
     dfqi_safetensors all, st; /* st: the network's, borrowed from `all`, and room for more */
     dfqi_st_entry entries[TENSORS];
     char names[TENSORS][NAME];
 } scene;
 
-enum { TIMM, TORCHVISION, TRANSFORMERS, LIBRARIES };
-static const char *const libraries[LIBRARIES] = {"timm", "torchvision", "transformers"};
+enum { TIMM, TORCHVISION, TRANSFORMERS, LIBRARIES, OBLONG = LIBRARIES }; /* OBLONG: of timm */
+static const char *const libraries[] = {"timm", "torchvision", "transformers", "oblong"};
 
 static void begin(scene *s, int which)
 {
     char path[512], golden[64];
     memset(s, 0, sizeof *s);
     s->ctx = dfqt_context(2);
+    s->image = which == OBLONG ? (dfqi_size){20, 36} : dfqi_square(IMAGE);
     snprintf(golden, sizeof golden, "swin_%s.safetensors", libraries[which]);
     ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", golden, path, sizeof path));
     ck_assert_msg(dfqi_st_read(s->ctx, path, &s->all) == DFQ_OK, "%s", s->ctx->error);
@@ -63,8 +66,10 @@ static void add(scene *s, const char *name, dfq_tensor *t)
 
 static dfq_status load(scene *s, dfqi_arch *a, dfqi_network *net)
 {
-    const dfq_load_options o = {
-        .struct_size = sizeof o, .image = IMAGE, .image_size = s->image_size};
+    const dfq_load_options o = {.struct_size = sizeof o,
+                                .image = s->image.height,
+                                .image_width = s->image.width,
+                                .image_size = s->image_size};
     return dfqt_take(&s->st, "some.file", &o, a, net);
 }
 
@@ -96,7 +101,7 @@ static void check_numbers(const scene *s, const dfqi_network *net, double limit)
     dfqi_taps taps = {0};
     dfqi_id ids[TENSORS], dx;
     ck_assert_int_eq(dfqi_graph_new(s->ctx, IMAGES, &g), DFQ_OK);
-    dfqi_id x = dfqi_graph_input(g, "x", 1, 3, (int64_t[]){3, IMAGE, IMAGE});
+    dfqi_id x = dfqi_arch_input(&net->arch, g);
     dfqi_network_params(net, g, 1, ids);
     dfqi_network_forward(net, g, ids, x, &taps);
     dfqi_id twice = dfqi_add(g, taps.logits, taps.logits);
@@ -126,7 +131,7 @@ START_TEST(test_libraries)
     const dfqi_swin_arch *w = &a.of.swin;
     ck_assert(a.family == DFQI_FAMILY_SWIN && a.classes == CLASSES && a.image.height == IMAGE);
     ck_assert(w->patch == 4 && w->width == 8 && w->hidden == 16 && w->stages == 3);
-    ck_assert(w->depth[0] == 2 && w->depth[2] == 1 && w->heads[2] == 4 && w->window[1] == 3);
+    ck_assert(w->depth[0] == 2 && w->depth[2] == 1 && w->heads[2] == 4 && w->window[1].height == 3);
     ck_assert(a.eps == 1e-5f && a.mean[0] == 0.485f && a.filter == DFQI_BICUBIC);
     ck_assert_int_eq(a.resize.height, _i == TIMM ? 40 : _i == TORCHVISION ? 41 : 40);
     ck_assert_int_eq(dfqi_arch_blocks(&a), BLOCKS);
@@ -242,7 +247,7 @@ START_TEST(test_refused)
             ck_assert_int_eq(dfqi_tensor_new(s.ctx, DFQI_F32, 2, _i ? heads : even, &t), DFQ_OK);
             s.entries[i].tensor = t;
         }
-    refused(&s, DFQ_E_SHAPE, "rows must be the square of an odd number");
+    refused(&s, DFQ_E_SHAPE, "rows must be a product of odd numbers");
     dfqi_tensor_release(t);
     end(&s);
     begin(&s, TIMM);
@@ -304,13 +309,37 @@ START_TEST(test_image_size)
     const dfq_load_options o = {
         .struct_size = sizeof o, .image = IMAGE, .image_size = cases[_i].size};
     ck_assert_msg(dfqt_take(&s.st, "f", &o, &a, &net) == DFQ_OK, "%s", s.ctx->error);
-    ck_assert(a.image.height == cases[_i].size && a.of.swin.window[0] == cases[_i].window);
+    ck_assert(a.image.height == cases[_i].size && a.of.swin.window[0].height == cases[_i].window);
     const dfq_tensor *have =
         dfqi_network_find(&net, "layers.0.blocks.0.attn.relative_position_bias_table");
     snprintf(want, sizeof want, "table.%d", (int)cases[_i].window);
     if (cases[_i].window > 1)
         ck_assert(farthest(dfqi_tensor_f32(have), dfqi_st_find(&s.all, want)) < 1e-5);
     dfqi_network_fini(&net);
+    end(&s);
+}
+END_TEST
+
+/* Maps of 5 x 9, 3 x 5 and 2 x 3 tokens in windows of 3: shifted along both axes, along one, and
+ * cut down to 2 x 3, which the image alone tells. */
+START_TEST(test_oblong)
+{
+    scene s;
+    dfqi_arch a;
+    dfqi_network net;
+    begin(&s, OBLONG);
+    ck_assert_msg(load(&s, &a, &net) == DFQ_OK, "%s", s.ctx->error);
+    const dfqi_windowing w = dfqi_swin_windows(&a, 1, 1);
+    ck_assert(w.shift.height == 0 && w.shift.width == 1);
+    ck_assert(a.of.swin.window[2].height == 2 && a.of.swin.window[2].width == 3);
+    check_numbers(&s, &net, 5e-6);
+    ck_assert_int_eq(dfqi_network_rotate(&net, 3), DFQ_OK);
+    check_numbers(&s, &net, 5e-5);
+    dfqi_network_fini(&net);
+    s.image = dfqi_square(20);
+    refused(&s, DFQ_E_SHAPE, "the tables of stage 2 have 15 rows");
+    s.image = (dfqi_size){20, 38};
+    refused(&s, DFQ_E_INVALID, "image is 20x38, must be a multiple of the patch, 4");
     end(&s);
 }
 END_TEST
@@ -335,6 +364,7 @@ TCase *dfqt_swin_case(void)
     tcase_add_loop_test(c, test_refused, 0, 2);
     tcase_add_test(c, test_rotation);
     tcase_add_loop_test(c, test_image_size, 0, 3);
+    tcase_add_test(c, test_oblong);
     tcase_add_loop_test(c, test_refused_allocations, 0, 2);
     return c;
 }

@@ -24,21 +24,24 @@ static const struct form {
     int32_t source;                 /* of the pooling */
     const char *said, *eps, *curve; /* metadata of pooling, eps and activation */
     dfqi_vit_activation activation;
+    const char *image; /* metadata, where it is no square */
 } forms[] = {
-    {"distilled", DFQI_VIT_TOKEN_DISTILLED, 1, 0, DFQ_SOURCE_TENSOR, NULL, NULL, NULL, 0},
-    {"scaled", DFQI_VIT_TOKEN, 0, 0, DFQ_SOURCE_ASSUMED, NULL, NULL, NULL, 0},
-    {"registers", DFQI_VIT_TOKEN, 3, 0, DFQ_SOURCE_METADATA, "token", NULL, NULL, 0},
+    {"distilled", DFQI_VIT_TOKEN_DISTILLED, 1, 0, DFQ_SOURCE_TENSOR, NULL, NULL, NULL, 0, NULL},
+    {"scaled", DFQI_VIT_TOKEN, 0, 0, DFQ_SOURCE_ASSUMED, NULL, NULL, NULL, 0, NULL},
+    {"registers", DFQI_VIT_TOKEN, 3, 0, DFQ_SOURCE_METADATA, "token", NULL, NULL, 0, NULL},
     {"mean", DFQI_VIT_AVG, 2, DFQI_VIT_NO_CLASS | DFQI_VIT_FC_NORM, DFQ_SOURCE_TENSOR, NULL, NULL,
-     NULL, 0},
-    {"avg", DFQI_VIT_AVG, 0, 0, DFQ_SOURCE_METADATA, "avg", NULL, NULL, 0},
+     NULL, 0, NULL},
+    {"avg", DFQI_VIT_AVG, 0, 0, DFQ_SOURCE_METADATA, "avg", NULL, NULL, 0, NULL},
     {"prenorm", DFQI_VIT_TOKEN, 0, DFQI_VIT_NORM_PRE | DFQI_VIT_QK_NORM, DFQ_SOURCE_ASSUMED, NULL,
-     "1e-6", NULL, 0},
+     "1e-6", NULL, 0, NULL},
     {"gated", DFQI_VIT_TOKEN, 0, DFQI_VIT_GATED, DFQ_SOURCE_ASSUMED, NULL, NULL, NULL,
-     DFQI_VIT_SILU},
+     DFQI_VIT_SILU, NULL},
     {"quick", DFQI_VIT_TOKEN, 0, 0, DFQ_SOURCE_ASSUMED, NULL, NULL, "quick_gelu",
-     DFQI_VIT_QUICK_GELU},
-    {"backbone", DFQI_VIT_TOKEN, 0, DFQI_VIT_NO_HEAD, DFQ_SOURCE_ASSUMED, NULL, NULL, NULL, 0},
-    {"dinov2", DFQI_VIT_TOKEN_AVG, 0, 0, DFQ_SOURCE_TENSOR, NULL, "1e-6", NULL, 0},
+     DFQI_VIT_QUICK_GELU, NULL},
+    {"backbone", DFQI_VIT_TOKEN, 0, DFQI_VIT_NO_HEAD, DFQ_SOURCE_ASSUMED, NULL, NULL, NULL, 0,
+     NULL},
+    {"dinov2", DFQI_VIT_TOKEN_AVG, 0, 0, DFQ_SOURCE_TENSOR, NULL, "1e-6", NULL, 0, NULL},
+    {"oblong", DFQI_VIT_TOKEN, 0, 0, DFQ_SOURCE_ASSUMED, NULL, NULL, NULL, 0, "8x12"},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
@@ -48,7 +51,7 @@ typedef struct scene {
     dfqi_safetensors all, st; /* st: the form's tensors, borrowed from `all`, and room for more */
     dfqi_st_entry entries[ENTRIES];
     char names[ENTRIES][112];
-    dfqi_st_meta meta[4];
+    dfqi_st_meta meta[5];
 } scene;
 
 static void add_meta(scene *s, const char *key, const char *value)
@@ -81,6 +84,7 @@ static void begin(scene *s, const char *form)
     add_meta(s, "pooling", s->form->said);
     add_meta(s, "eps", s->form->eps);
     add_meta(s, "activation", s->form->curve);
+    add_meta(s, "image", s->form->image);
 }
 
 static void end(scene *s)
@@ -106,7 +110,7 @@ static double difference(const scene *s, const dfqi_network *net)
     const float *want = dfqi_tensor_f32(golden(s, "logits"));
     double worst = 0, top = 0;
     ck_assert_int_eq(dfqi_graph_new(s->ctx, IMAGES, &g), DFQ_OK);
-    dfqi_id x = dfqi_graph_input(g, "x", 1, 3, (int64_t[]){3, IMAGE, IMAGE});
+    dfqi_id x = dfqi_arch_input(&net->arch, g);
     dfqi_network_params(net, g, 1, ids);
     dfqi_network_forward(net, g, ids, x, &taps);
     dfqi_graph_keep(g, taps.logits);

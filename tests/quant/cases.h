@@ -53,7 +53,8 @@ enum {
     DFQT_VIT_HEADS = 100, /* class token, distillation token and two heads */
     DFQT_VIT_MEAN,        /* registers, a mean, fc_norm, SwiGLU */
     DFQT_VIT_NORMS,       /* norms in front and of queries and keys, two heads, QuickGELU */
-    DFQT_VIT_END
+    DFQT_VIT_END,
+    DFQT_OBLONG = 200 /* DFQI_FAMILY_* behind it: inputs that are no squares */
 };
 dfq_status dfqt_family_new(dfq_context *ctx, int family, dfq_graph **out);
 dfq_graph *dfqt_family(dfq_context *ctx, int family);

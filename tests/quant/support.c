@@ -127,7 +127,8 @@ static const dfqi_vit_arch vits[] = {
      .parts = DFQI_VIT_NORM_PRE | DFQI_VIT_QK_NORM},
 };
 
-static dfqi_arch arch_of(int number)
+/* A network of the number's family. */
+static dfqi_arch square_of(int number)
 {
     const int family = number >= DFQT_VIT_HEADS ? DFQI_FAMILY_VIT : number;
     static const dfqi_supernet_space mbconv = {.name = "tiny",
@@ -191,7 +192,7 @@ static dfqi_arch arch_of(int number)
                                      .stages = 2,
                                      .depth = {2, 1},
                                      .heads = {2, 3},
-                                     .window = {3, 3}};
+                                     .window = {{3, 3}, {3, 3}}};
     }
     if (family == DFQI_FAMILY_EFFICIENTNET) inverted(&a);
     if (family == DFQI_FAMILY_MBCONV || family == DFQI_FAMILY_STAGES) {
@@ -200,6 +201,14 @@ static dfqi_arch arch_of(int number)
                          &a);
         for (int c = 0; c < 3; c++) a.mean[c] = a.std[c] = 0.5f;
     }
+    return a;
+}
+
+static dfqi_arch arch_of(int number)
+{
+    if (number < DFQT_OBLONG) return square_of(number);
+    dfqi_arch a = square_of(number - DFQT_OBLONG);
+    a.image.width += a.image.width / 2 / 4 * 4; /* Swin's map has then rows of windows alone */
     return a;
 }
 
@@ -235,9 +244,10 @@ dfq_tensor *dfqt_family_images(const dfq_graph *g, int64_t n)
 {
     dfqi_rng r = dfqi_rng_make(3, 1);
     dfq_tensor *x;
-    int64_t side = g->net.arch.image.height;
-    ck_assert_int_eq(dfqi_tensor_new(g->ctx, DFQI_F32, 4, (int64_t[]){n, 3, side, side}, &x),
-                     DFQ_OK);
+    const dfqi_size size = g->net.arch.image;
+    ck_assert_int_eq(
+        dfqi_tensor_new(g->ctx, DFQI_F32, 4, (int64_t[]){n, 3, size.height, size.width}, &x),
+        DFQ_OK);
     for (int64_t i = 0; i < dfqi_tensor_count(x); i++)
         dfqi_tensor_f32(x)[i] = dfqi_rng_range(&r, -1.0f, 1.0f);
     return x;

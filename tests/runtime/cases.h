@@ -9,6 +9,7 @@
 
 TCase *dfqt_bits_case(void);
 TCase *dfqt_groups_case(void);
+TCase *dfqt_oblong_case(void);
 TCase *dfqt_input_case(void);
 TCase *dfqt_life_case(void);
 TCase *dfqt_runtime_file_case(void);

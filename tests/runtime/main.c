@@ -8,6 +8,7 @@ int main(void)
     suite_add_tcase(s, dfqt_bits_case());
     suite_add_tcase(s, dfqt_groups_case());
     suite_add_tcase(s, dfqt_input_case());
+    suite_add_tcase(s, dfqt_oblong_case());
     suite_add_tcase(s, dfqt_life_case());
     suite_add_tcase(s, dfqt_runtime_file_case());
     suite_add_tcase(s, dfqt_real_case());

@@ -22,7 +22,8 @@ void dfqt_run_images(dfq_runtime *rt, const dfq_tensor *images, int64_t first, i
     dfq_runtime_input_init(&in, sizeof in, rt);
     OK(images->ctx, dfq_runtime_get_info(rt, &info));
     in.pixels = DFQ_PIXELS_F32_NCHW;
-    in.data = dfqi_tensor_f32(images) + first * info.channels * info.image * info.image;
+    in.data =
+        dfqi_tensor_f32(images) + first * info.channels * info.image_height * info.image_width;
     in.n = n;
     OK(images->ctx, dfq_runtime_run(rt, &in, logits, n * info.classes));
 }

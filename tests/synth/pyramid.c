@@ -7,7 +7,7 @@
 #include "synth/pyramid.h"
 
 enum { SIDE = 16, PIXELS = SIDE * SIDE, IMAGES = 2, PLANES = 3 * IMAGES };
-enum { SCALES = 3, FLOATS = PIXELS + 64 + 16 };
+enum { SCALES = 3, FLOATS = PIXELS + 64 + 16, OBLONG_FLOATS = 16 * 24 + 8 * 12 + 4 * 6 };
 
 static const float scale_weights[SCALES] = {0.7f, 1.0f, 1.0f}; /* the finest first */
 static const float colour_weights[3] = {1.2f, 0.4f, 0.4f};
@@ -19,6 +19,8 @@ START_TEST(test_layout)
     ck_assert_int_eq(dfqi_pyramid_make(dfqi_square(33), 1).scales, 1);
     ck_assert_int_eq(dfqi_pyramid_make(dfqi_square(224), 0).scales, 1);
     ck_assert_int_eq(dfqi_pyramid_make(dfqi_square(SIDE), 1).floats, FLOATS);
+    ck_assert_int_eq(dfqi_pyramid_make((dfqi_size){16, 24}, 1).floats, OBLONG_FLOATS);
+    ck_assert_int_eq(dfqi_pyramid_make((dfqi_size){6, 24}, 1).scales, 1);
 }
 END_TEST
 
@@ -76,23 +78,25 @@ END_TEST
  * gradient of a scale is the adjoint of its interpolation. */
 START_TEST(test_adjoint)
 {
-    static float d[PLANES * FLOATS], weighted[PLANES * FLOATS], split[PLANES * FLOATS];
-    float x[PLANES * PIXELS], g[PLANES * PIXELS];
+    enum { MOST = PLANES * OBLONG_FLOATS };
+    static float d[MOST], weighted[MOST], split[MOST], x[MOST], g[MOST];
+    const dfqi_size size = {SIDE, _i ? 24 : SIDE};
+    const int pixels = (int)dfqi_area(size);
     double left = 0, right = 0;
     dfq_context *ctx = dfqt_context(2);
-    dfqi_pyramid p = dfqi_pyramid_make(dfqi_square(SIDE), 1);
+    dfqi_pyramid p = dfqi_pyramid_make(size, 1);
+    const int floats = (int)p.floats;
     dfqi_rng r = dfqi_rng_make(2, 1);
-    dfqi_rng_fill_normal(&r, d, PLANES * FLOATS);
-    dfqi_rng_fill_normal(&r, g, PLANES * PIXELS);
-    for (int i = 0; i < PLANES * FLOATS; i++) {
-        int at = i % FLOATS, k = at < PIXELS ? 0 : at < PIXELS + 64 ? 1 : 2;
-        weighted[i] = scale_weights[k] * colour_weights[i / FLOATS % 3] * d[i];
+    dfqi_rng_fill_normal(&r, d, (size_t)(PLANES * floats));
+    dfqi_rng_fill_normal(&r, g, (size_t)(PLANES * pixels));
+    for (int i = 0; i < PLANES * floats; i++) {
+        int at = i % floats, k = at < pixels ? 0 : at < pixels + pixels / 4 ? 1 : 2;
+        weighted[i] = scale_weights[k] * colour_weights[i / floats % 3] * d[i];
     }
-    memset(x, 0, sizeof x);
     dfqi_pyramid_split(ctx, &p, IMAGES, g, split);
     dfqi_pyramid_add(ctx, &p, IMAGES, d, 0, x);
-    for (int i = 0; i < PLANES * PIXELS; i++) left += (double)x[i] * (double)g[i];
-    for (int i = 0; i < PLANES * FLOATS; i++) right += (double)weighted[i] * (double)split[i];
+    for (int i = 0; i < PLANES * pixels; i++) left += (double)x[i] * (double)g[i];
+    for (int i = 0; i < PLANES * floats; i++) right += (double)weighted[i] * (double)split[i];
     ck_assert_double_eq_tol(left, right, 1e-4);
     dfq_context_release(ctx);
 }
@@ -104,6 +108,6 @@ TCase *dfqt_pyramid_case(void)
     tcase_add_test(t, test_layout);
     tcase_add_test(t, test_pixels);
     tcase_add_test(t, test_luminance);
-    tcase_add_test(t, test_adjoint);
+    tcase_add_loop_test(t, test_adjoint, 0, 2);
     return t;
 }

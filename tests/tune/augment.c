@@ -120,6 +120,38 @@ START_TEST(test_blur)
 }
 END_TEST
 
+/* What is done to a picture on its side is what is done to it upright. */
+START_TEST(test_oblong)
+{
+    enum { Y = 24, X = 40, N = 3 * Y * X };
+    static float x[N], turned[N], y[N], other[N];
+    const dfqi_draw d = {.top = 3, .left = 6, .height = 17, .width = 30, .sigma = 1.3f};
+    const dfqi_draw e = {.top = 6, .left = 3, .height = 30, .width = 17, .sigma = 1.3f};
+    dfqi_augment a, b;
+    dfqi_rng r = dfqi_rng_make(4, 1);
+    dfq_context *ctx = dfqt_context(2);
+    dfqi_rng_fill_normal(&r, x, N);
+    for (int c = 0; c < 3; c++)
+        for (int i = 0; i < Y * X; i++) turned[c * Y * X + i % X * Y + i / X] = x[c * Y * X + i];
+    ck_assert_int_eq(dfqi_augment_new(ctx, (dfqi_size){Y, X}, zeros, ones, &a), DFQ_OK);
+    ck_assert_int_eq(dfqi_augment_new(ctx, (dfqi_size){X, Y}, zeros, ones, &b), DFQ_OK);
+    ck_assert_int_eq(a.radius, 1);
+    dfqi_augment_apply(&a, &d, 1, x, y);
+    dfqi_augment_apply(&b, &e, 1, turned, other);
+    for (int c = 0; c < 3; c++)
+        for (int i = 0; i < Y * X; i++)
+            ck_assert_float_eq_tol(y[c * Y * X + i], other[c * Y * X + i % X * Y + i / X], 1e-5f);
+    for (int64_t i = 0; i < 50; i++) { /* crops stay inside */
+        dfqi_draw f;
+        dfqi_augment_draw(DFQI_AUGMENT_FULL, 9, i, (dfqi_size){Y, X}, &f);
+        ck_assert(f.top + f.height <= Y && f.left + f.width <= X);
+    }
+    dfqi_augment_fini(&a);
+    dfqi_augment_fini(&b);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 /* Kernel sizes of the published rule: int(0.1 S), plus 1 if even. */
 START_TEST(test_kernel_sizes)
 {
@@ -256,6 +288,7 @@ TCase *dfqt_augment_case(void)
     tcase_add_test(t, test_golden);
     tcase_add_test(t, test_crop_of_a_ramp);
     tcase_add_test(t, test_blur);
+    tcase_add_test(t, test_oblong);
     tcase_add_test(t, test_kernel_sizes);
     tcase_add_test(t, test_draws);
     tcase_add_test(t, test_synthetic);
