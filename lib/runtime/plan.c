@@ -8,9 +8,9 @@
  * next one reads it, and weights are not read too often. */
 enum { BLOCK_FLOATS = 512 * 1024 };
 
-/* Rows of a block of integer steps: weights are small there, and codes stay in L2. The 197 rows of
- * an image are two blocks, of whole tiles. */
-enum { INTEGER_ROWS = 100 };
+/* Rows of a block of integer steps: weights are small there, and codes stay in L2. Two images of
+ * 197 rows are three blocks, of whole tiles of 12 rows. */
+enum { INTEGER_ROWS = 132 };
 
 enum { POOL_SLICE, POOL_BLOCK };
 

@@ -67,7 +67,7 @@ void dfqi_rt_run_group_codes(const dfqi_rt_step *s, const dfqi_rt_frame *f, int6
 
 /* -- products ---------------------------------------------------------------------------------- */
 
-enum { ROWS = 128 }; /* whose scales are gathered at a time */
+enum { ROWS = 144 }; /* whose scales are gathered at a time: those of a block (plan.c) */
 
 size_t dfqi_rt_product_groups_scratch(int64_t groups)
 {
