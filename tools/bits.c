@@ -63,10 +63,13 @@ static dfq_status save(void *handle, const char *path)
 static dfq_status take_images(struct quantize *q, const dfq_quantize_options *o, dfq_tensor **out)
 {
     *out = NULL;
-    if (o->act_scale != DFQ_ACT_SCALE_TENSOR) return DFQ_OK;
+    if (o->act_scale != DFQ_ACT_SCALE_TENSOR && model_has_heads(&q->info)) return DFQ_OK;
     if (!q->set) return quantize_slice(q->s->ctx, q->images, 0, MEASURED, out);
     int64_t n = q->full.images < MEASURED ? q->full.images : MEASURED;
-    return dfq_image_set_read(q->set, 0, n, out, NULL);
+    dfq_tensor *labels = NULL;
+    dfq_status status = dfq_image_set_read(q->set, 0, n, out, &labels);
+    dfq_tensor_release(labels);
+    return status;
 }
 
 /* Has an earlier run left the damages? */

@@ -1,8 +1,8 @@
 /** @file dfq/sensitivity.h
  *  @ingroup advanced
  *  Which layers bear few bits: a job that measures the damage of each width in each layer of a
- *  vision transformer without data, and chooses the widths of all layers (dfq/bits.h) within
- *  limits.
+ *  vision transformer or a convolutional network without data, and chooses the widths of all layers
+ *  (dfq/bits.h) within limits.
  *
  *  The *damage* d of a width is the KL divergence of the float network's probabilities and those of
  *  the network with this one layer's weights (or activations) at this width, a mean over synthetic
@@ -46,9 +46,9 @@ typedef struct dfq_sensitivity_options {
 DFQ_API void dfq_sensitivity_options_init(dfq_sensitivity_options *options, size_t size);
 
 /** Prepares a job.
- *  @param graph           a float vision transformer; kept alive, must stay as it is
+ *  @param graph           a float vision transformer or CNN; kept alive, must stay as it is
  *  @param images          F32 [n,3,S,S], normalised; kept alive. NULL: drawn images, with scales
- *                         of rows
+ *                         of rows, of a transformer
  *  @param quantize        how layers will be quantized, as dfq_graph_quantize() takes it, in mode
  *                         improved and without layers of their own; of its widths act_bits alone
  *                         matters: act_group is chosen by it, and behind activations of that
@@ -56,8 +56,9 @@ DFQ_API void dfq_sensitivity_options_init(dfq_sensitivity_options *options, size
  *                         NULL: its defaults
  *  @param options         NULL for defaults
  *  @param out_sensitivity to be given back with dfq_sensitivity_release()
- *  @return ::DFQ_E_INVALID (options out of range, a quantized network, mode parity, layers),
- *          ::DFQ_E_SHAPE (images), ::DFQ_E_UNSUPPORTED (a convolutional network, or one without
+ *  @return ::DFQ_E_INVALID (options out of range, a quantized network, mode parity, layers,
+ *          no images for a convolutional network),
+ *          ::DFQ_E_SHAPE (images), ::DFQ_E_UNSUPPORTED (a network of neither kind, or one without
  *          classes), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_sensitivity_create(const dfq_graph *graph, const dfq_tensor *images,
                                               const dfq_quantize_options *quantize,

@@ -14,6 +14,7 @@
 #include "base/progress.h"
 #include "bits/sensitivity_file.h"
 #include "nn/rotate.h"
+#include "quant/fold_batchnorm.h"
 #include "synth/leaves.h"
 
 enum { MEASURED_STREAM = 0x62697473 }; /* of drawn images: others than weights are rounded on */
@@ -35,10 +36,15 @@ static dfq_status check(const dfq_graph *graph, const dfq_tensor *images,
     if (graph->quantized)
         return dfqi_fail(ctx, DFQ_E_INVALID, "%s is already quantized; give the float network",
                          name);
-    if (dfqi_arch_blocks(&graph->net.arch) == 0)
+    if (dfqi_arch_blocks(&graph->net.arch) == 0 && !dfqi_arch_is_cnn(&graph->net.arch))
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "%s has no attention heads, and bits of layers are chosen for vision "
-                         "transformers; give the bits of layers by hand",
+                         "%s has neither attention heads nor BatchNorms, and bits of layers are "
+                         "chosen for vision transformers and convolutional networks; give the "
+                         "bits of layers by hand",
+                         name);
+    if (dfqi_arch_is_cnn(&graph->net.arch) && images == NULL)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "images is NULL, and the scales of %s are found on images; give some",
                          name);
     DFQI_TRY(dfqi_arch_need_classes(ctx, &graph->net.arch, "a choice of bits"));
     if (o->images < 1 || o->images > 4096)
@@ -85,10 +91,10 @@ static dfq_status take_table(dfq_sensitivity *s)
     DFQI_TRY(dfqi_scheme_of_options(s->graph, &s->quantize, &scheme));
     s->quantize.act_group = scheme.grids.act_group; /* the same at all widths */
     dfq_status status = dfqi_bits_new(s->graph, &scheme, &s->table);
-    if (status == DFQ_OK && scheme.grids.rotation) {
-        status = dfqi_network_clone(&s->graph->net, &s->rotated);
-        if (status == DFQ_OK) status = dfqi_network_rotate(&s->rotated, scheme.grids.rotation);
-    }
+    if (status == DFQ_OK) status = dfqi_network_clone(&s->graph->net, &s->basis);
+    if (status == DFQ_OK && scheme.grids.rotation)
+        status = dfqi_network_rotate(&s->basis, scheme.grids.rotation);
+    if (status == DFQ_OK && dfqi_arch_is_cnn(&s->graph->net.arch)) dfqi_fold_batchnorm(&s->basis);
     dfqi_scheme_fini(&scheme);
     return status;
 }
@@ -96,7 +102,7 @@ static dfq_status take_table(dfq_sensitivity *s)
 static dfq_status begin(dfq_sensitivity *s)
 {
     const dfqi_mixed m = {.ctx = s->graph->ctx,
-                          .base = s->rotated.ctx ? &s->rotated : &s->graph->net,
+                          .base = &s->basis,
                           .table = s->table,
                           .n = s->images->dims[0],
                           .images = dfqi_tensor_f32(s->images)};
@@ -139,7 +145,7 @@ void dfq_sensitivity_release(dfq_sensitivity *s)
     dfqi_sensitivity_forget_costs(s);
     dfqi_sensitivity_fini(&s->core);
     for (int32_t b = 0; b <= DFQI_BITS_MAX; b++) dfqi_model_release(s->forms[b]);
-    dfqi_network_fini(&s->rotated);
+    dfqi_network_fini(&s->basis);
     dfqi_bits_free(s->table);
     dfqi_tensor_release(s->images);
     dfqi_tensor_release(s->given);

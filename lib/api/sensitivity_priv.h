@@ -13,7 +13,7 @@ struct dfq_sensitivity {
     dfq_tensor *images; /* that damages are measured on */
     dfq_quantize_options quantize;
     dfqi_bits *table;                     /* layers, of any widths */
-    dfqi_network rotated;                 /* the float network in the basis of the forms */
+    dfqi_network basis;                   /* the float network, rotated or folded as the forms */
     dfqi_model *forms[DFQI_BITS_MAX + 1]; /* quantized at one width; made by the first steps */
     dfqi_sensitivity core;                /* ready behind the last form */
     int32_t n_forms;

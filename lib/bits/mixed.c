@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "quant/fold_batchnorm.h"
 #include "quant/layers.h"
 
 /* -- widths to networks and schemes ------------------------------------------------------------ */
@@ -27,7 +28,9 @@ static dfq_status mix_network(const dfqi_mixed *m, const dfqi_pair *widths, dfqi
     out->params = dfqi_calloc(m->ctx, (size_t)m->base->n_params, sizeof *out->params);
     if (!out->params) return DFQ_E_NOMEM;
     for (int32_t i = 0; i < out->n_params; i++) {
-        int32_t row = row_of(m->table, m->base->params[i].name), w = row < 0 ? 0 : widths[row].w;
+        int32_t layer = dfqi_folded_into(m->base, i);
+        int32_t row = row_of(m->table, m->base->params[layer].name),
+                w = row < 0 ? 0 : widths[row].w;
         out->params[i] = w ? m->forms[w]->net.params[i] : m->base->params[i];
     }
     return DFQ_OK;

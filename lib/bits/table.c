@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "accel/layer.h"
 #include "accel/layer_rows.h"
 #include "base/nearest.h"
 #include "io/json.h"
@@ -23,6 +24,34 @@ static void count(dfqi_bits_row *row, int32_t n, const dfqi_layer_row *layers)
             row->weights *= l->weight_dims[k];
         return;
     }
+}
+
+/* Multiplications that read what a ReLU makes: those of products whose input has the bits of this
+ * row alone. */
+static dfq_status count_readers(const dfqi_model *m, const dfqi_scheme *all, dfqi_bits_row *row)
+{
+    enum { OTHERS = 8, OWN = 7 };
+    char layer[80];
+    dfqi_layer_list list;
+    dfqi_scheme scheme = *all;
+    scheme.sites = dfqi_calloc(m->ctx, (size_t)all->n_sites, sizeof *scheme.sites);
+    if (!scheme.sites) return DFQ_E_NOMEM;
+    memcpy(scheme.sites, all->sites, (size_t)all->n_sites * sizeof *scheme.sites);
+    for (int32_t i = 0; i < all->n_sites; i++) {
+        dfqi_site_layer(&all->sites[i], layer);
+        scheme.sites[i].bits = strcmp(layer, row->name) == 0 ? OWN : OTHERS;
+    }
+    const dfqi_model asked = {.ctx = m->ctx, .net = m->net, .quantized = 1, .scheme = scheme};
+    dfq_status status = dfqi_layers_of(&asked, (dfqi_layer_bits){0}, &list);
+    dfqi_free(m->ctx, scheme.sites);
+    if (status != DFQ_OK) return status;
+    for (int32_t i = 0; i < list.n_layers; i++) {
+        const dfqi_layer *l = &list.shapes[list.layers[i].shape];
+        if (l->kind == DFQI_LAYER_PRODUCT && l->bits[DFQI_I] == OWN)
+            row->macs += (int64_t)dfqi_layer_macs(l);
+    }
+    dfqi_layer_list_fini(&list);
+    return DFQ_OK;
 }
 
 /* A row for each layer of a scheme with all sites. */
@@ -80,10 +109,15 @@ dfq_status dfqi_bits_new(const dfqi_model *m, const dfqi_scheme *s, dfqi_bits **
     DFQI_GOTO(new_table(m->ctx, all.n_sites, &b), out);
     memcpy(b->network, m->net.arch.name, sizeof b->network);
     add_rows(b, &all);
-    for (int32_t i = 0; i < b->n; i++) count(&b->rows[i], n, layers);
+    for (int32_t i = 0; i < b->n; i++) {
+        count(&b->rows[i], n, layers);
+        if (b->rows[i].macs == 0) DFQI_GOTO(count_readers(m, &all, &b->rows[i]), out);
+    }
     take_widths(b, s);
     *out = b;
+    b = NULL;
 out:
+    dfqi_bits_free(b);
     dfqi_scheme_fini(&all);
     return status;
 }

@@ -11,7 +11,7 @@ typedef struct dfqi_bits_row {
     char name[80];
     int32_t weight_bits, act_bits; /* 2..8; 0: the layer has none, or it stays float */
     int32_t has_weight, has_act;   /* has the layer such quantizers, unless it stays float? */
-    int64_t weights, macs;         /* of one image */
+    int64_t weights, macs;         /* of one image; of a ReLU of what reads it */
 } dfqi_bits_row;
 
 struct dfq_bits {

@@ -40,6 +40,12 @@ void dfqi_fold_batchnorm(dfqi_network *net)
         fold(net->params + LAYER_PARAMS * i, net->arch.eps);
 }
 
+int32_t dfqi_folded_into(const dfqi_network *net, int32_t param)
+{
+    return param < LAYER_PARAMS * dfqi_arch_norms(&net->arch) ? param - param % LAYER_PARAMS
+                                                              : param;
+}
+
 dfq_tensor *dfqi_bias_of(const dfqi_network *net, const char *weight)
 {
     char name[96];

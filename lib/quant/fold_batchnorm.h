@@ -15,6 +15,10 @@
  * nothing. */
 void dfqi_fold_batchnorm(dfqi_network *net);
 
+/* The parameter whose layer this one belongs to: of a BatchNorm's the weight of the convolution
+ * before it, else itself. */
+int32_t dfqi_folded_into(const dfqi_network *net, int32_t param);
+
 /* What is added to each row of the product with parameter `weight`, borrowed: the bias of a linear
  * layer, or the beta of the BatchNorm behind a convolution, which must be folded. NULL: there is
  * none. */

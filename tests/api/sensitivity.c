@@ -73,11 +73,11 @@ static dfq_tensor *shapes(int64_t n)
 }
 
 /* Mean KL of the float network and another one on images, from their logits. */
-static double divergence(const dfq_graph *low, const dfq_tensor *images)
+static double divergence(const dfq_graph *of, const dfq_graph *low, const dfq_tensor *images)
 {
     dfq_tensor *z[2];
     double sum = 0;
-    OK(dfq_graph_forward(net, images, &z[0]));
+    OK(dfq_graph_forward(of, images, &z[0]));
     OK(dfq_graph_forward(low, images, &z[1]));
     int64_t n = dfq_tensor_get_dims(z[0])[0], classes = dfq_tensor_get_dims(z[0])[1];
     for (int64_t i = 0; i < n; i++) {
@@ -99,29 +99,60 @@ static double divergence(const dfq_graph *low, const dfq_tensor *images)
 
 /* What is measured of all layers at one width is what the quantized network has: its weights and
  * its grids are used. */
+static void check_uniform(const dfq_graph *of, const dfq_quantize_options *q,
+                          const dfq_tensor *images)
+{
+    dfq_sensitivity_options o;
+    dfq_sensitivity *s;
+    dfq_bits *b;
+    dfq_graph *low;
+    double measured;
+    dfq_sensitivity_options_init(&o, sizeof o);
+    o.images = IMAGES;
+    OK(dfq_sensitivity_create(of, images, q, &o, &s));
+    OK(dfq_graph_quantize(of, images, q, &low));
+    OK(dfq_bits_create(low, NULL, &b));
+    OK(dfq_sensitivity_evaluate(s, b, NULL, &measured));
+    double real = divergence(of, low, images);
+    ck_assert_msg(measured <= 1.01 * real && measured >= 0.99 * real, "%g, is %g", measured, real);
+    dfq_bits_release(b);
+    dfq_graph_release(low);
+    dfq_sensitivity_release(s);
+}
+
 START_TEST(test_uniform)
 {
     dfq_tensor *images = shapes(IMAGES);
     for (int32_t rows_of = 0; rows_of < 2; rows_of++) {
         dfq_quantize_options q = rows(3);
-        dfq_bits *b;
-        dfq_graph *low;
-        double measured;
         q.act_scale = rows_of ? DFQ_ACT_SCALE_ROW : DFQ_ACT_SCALE_TENSOR;
-        dfq_sensitivity *s = create(&q, images);
-        OK(dfq_graph_quantize(net, images, &q, &low));
-        OK(dfq_bits_create(low, NULL, &b));
-        OK(dfq_sensitivity_evaluate(s, b, NULL, &measured));
-        double real = divergence(low, images);
-        /* with scales of rows weights were not corrected for what 3-bit activations lose */
-        double most = rows_of ? 4 * real : 1.01 * real, low_end = rows_of ? real / 4 : 0.99 * real;
-        ck_assert_msg(measured <= most && measured >= low_end, "%d: %g, is %g", rows_of, measured,
-                      real);
-        dfq_bits_release(b);
-        dfq_graph_release(low);
-        dfq_sensitivity_release(s);
+        check_uniform(net, &q, images);
     }
     dfq_tensor_release(images);
+}
+END_TEST
+
+/* Of a convolutional network BatchNorms are folded, and rounding corrects their betas. */
+START_TEST(test_cnn)
+{
+    char path[512];
+    dfq_graph *cnn;
+    dfq_sensitivity *s = NULL;
+    dfq_quantize_options q = rows(3);
+    dfqt_asset("models/resnet20_cifar10.safetensors", path, sizeof path);
+    OK(dfq_graph_load(ctx, path, NULL, &cnn));
+    ck_assert_int_eq(dfq_sensitivity_create(cnn, NULL, &q, NULL, &s), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "images is NULL"));
+    dfq_tensor *images = shapes(IMAGES);
+    check_uniform(cnn, &q, images);
+    dfq_bits *b;
+    dfq_bits_means means = {.struct_size = sizeof means};
+    OK(dfq_bits_create(cnn, &q, &b)); /* of ReLUs too */
+    OK(dfq_bits_get_means(b, &means));
+    ck_assert_double_eq_tol(means.act_bits, 3, 1e-12);
+    dfq_bits_release(b);
+    dfq_tensor_release(images);
+    dfq_graph_release(cnn);
 }
 END_TEST
 
@@ -360,6 +391,7 @@ TCase *dfqt_api_sensitivity_case(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 120);
     tcase_add_test(t, test_uniform);
+    tcase_add_test(t, test_cnn);
     tcase_add_test(t, test_job);
     tcase_add_test(t, test_wrong);
     return t;

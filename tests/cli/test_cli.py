@@ -482,8 +482,11 @@ class Results(Part):
             self.fails(code, text, *quantize, *more)
         for value in ("1.9", "9", "nan", "x"):
             self.fails(USAGE, "--mean-bits", *quantize, "--mean-bits", value)
-        self.fails(INPUT, "no attention heads", "quantize", "cnn.safetensors", "-o", "q3", "--mean-bits", "4",
-                   "--images", "2", "--real", "pictures")
+        cnn = ["quantize", "cnn.safetensors", "--images", "2", "--real", "pictures", "-o"]
+        self.works(*cnn, "c1", "--mean-bits", "3", "--bits-file-out", "cnn.json")
+        layers = json.loads(self.read("cnn.json"))["layers"].values()
+        assert all(2 <= b <= 8 for l in layers for b in l.values()), layers
+        assert len({l["w"] for l in layers if "w" in l}) > 1 and len({l["a"] for l in layers if "a" in l}) > 1, layers
 
     def test_explore_model(self):
         """Bits of a model and one of several accelerators: within all limits by what cost tells, with fronts."""
