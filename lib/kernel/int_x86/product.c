@@ -8,7 +8,7 @@ enum { SPAN_ROWS = 64 }; /* of product_spans, together */
 static int64_t rows_of_block(const dfqi_int_rows *a, const dfqi_int_matrix *b,
                              const dfqi_int_output *out)
 {
-    enum { BYTES = 128 * 1024, LEAST = 96 };
+    enum { BYTES = 512 * 1024, LEAST = 192 };
     const int64_t floats = (out->y != NULL) + (out->add != NULL && out->add != out->y);
     const int64_t codes = (out->q != NULL) + (out->add_codes != NULL && out->add_codes != out->q);
     const int64_t rows = BYTES / (a->ld + b->n * (4 * floats + codes));
