@@ -51,8 +51,7 @@ DFQ_API void dfq_sensitivity_options_init(dfq_sensitivity_options *options, size
  *                         of rows, of a transformer
  *  @param quantize        how layers will be quantized, as dfq_graph_quantize() takes it, in mode
  *                         improved and without layers of their own; of its widths act_bits alone
- *                         matters: act_group is chosen by it, and behind activations of that
- *                         many bits weights are rounded.
+ *                         matters, where act_group is chosen by it.
  *                         NULL: its defaults
  *  @param options         NULL for defaults
  *  @param out_sensitivity to be given back with dfq_sensitivity_release()

@@ -155,16 +155,13 @@ void dfq_sensitivity_release(dfq_sensitivity *s)
 
 /* -- work -------------------------------------------------------------------------------------- */
 
-/* The network with all weights of one width. Grids that are found at run time need no calibration,
- * so that its activations have the width that those of the chosen network will have about; static
- * ones have the same width. */
+/* The network with all weights and activations of one width: weights are rounded behind activations
+ * that are as narrow, which corrects them for what these lose. */
 static dfq_status make_form(dfq_sensitivity *s)
 {
     int32_t bits = DFQI_BITS_MIN + s->n_forms;
     dfq_quantize_options q = s->quantize;
-    bool rows = dfqi_has_row_scales(s->graph, &q);
-    q.weight_bits = q.first_last_bits = bits;
-    q.act_bits = rows ? s->quantize.act_bits : bits;
+    q.weight_bits = q.first_last_bits = q.act_bits = bits;
     DFQI_TRY(dfq_graph_quantize(s->graph, s->given, &q, &s->forms[bits]));
     s->n_forms++;
     return DFQ_OK;
