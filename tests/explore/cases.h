@@ -30,6 +30,7 @@ TCase *dfqt_coexplore_estimate_case(void);
 TCase *dfqt_space_case(void);
 TCase *dfqt_space_json_case(void);
 TCase *dfqt_evaluator_case(void);
+TCase *dfqt_joint_case(void);
 
 enum {
     DFQT_CELLS = 5,

@@ -30,5 +30,6 @@ int main(void)
     suite_add_tcase(s, dfqt_space_case());
     suite_add_tcase(s, dfqt_space_json_case());
     suite_add_tcase(s, dfqt_evaluator_case());
+    suite_add_tcase(s, dfqt_joint_case());
     return dfqt_run(s);
 }

@@ -1,0 +1,135 @@
+/* Bits of layers together with an accelerator: the choice against all others there are. */
+#include <math.h>
+#include <string.h>
+
+#include <dfq/accelerator.h>
+
+#include "api/sensitivity_priv.h"
+#include "base/rng.h"
+#include "explore/cases.h"
+#include "support/small_vit.h"
+
+#define OK(call) ck_assert_int_eq(call, DFQ_OK)
+
+/* Words of 3 bits: two widths of each operand. */
+static const char hardware[] =
+    "{\"pe_x\": [2, 4], \"pe_y\": 8, \"rf_words\": [16, 64], \"dataflow\": \"ws\", \"pe_type\": "
+    "\"fusion\", \"glb_kb\": 64, \"word_bits\": 3, \"psum_bits\": 24, \"clock_mhz\": 200, "
+    "\"dram_gb_per_s\": 4, \"glb_gb_per_s\": 16}";
+
+typedef struct scene {
+    dfq_context *ctx;
+    dfqi_model *net;
+    dfq_accelerator *accel;
+    dfq_sensitivity *s;
+    dfq_bits_limits limits;
+} scene;
+
+/* One block, and made-up damages. */
+static scene open_scene(void)
+{
+    scene c = {.ctx = dfqt_explore_context()};
+    dfqi_network n;
+    dfqi_arch a = dfqt_small_vit(5, 48);
+    dfq_sensitivity_options o;
+    dfqi_rng rng = dfqi_rng_make(5, 0);
+    a.of.vit.depth = 1;
+    OK(dfqi_network_new(c.ctx, &a, &n));
+    dfqi_network_init(&n, 6);
+    OK(dfqi_model_new(&n, NULL, &c.net));
+    dfqi_network_fini(&n);
+    OK(dfq_accelerator_parse(c.ctx, hardware, strlen(hardware), &c.accel));
+    dfq_sensitivity_options_init(&o, sizeof o);
+    o.images = 1;
+    OK(dfq_sensitivity_create(c.net, NULL, NULL, &o, &c.s));
+    for (int32_t i = 0; i < c.s->core.n; i++)
+        for (int32_t b = 0; b < DFQI_BITS_WIDTHS; b++) {
+            c.s->core.damages[i].w[b] = (double)dfqi_rng_uniform(&rng) * pow(4, -b);
+            c.s->core.damages[i].a[b] = (double)dfqi_rng_uniform(&rng) * pow(4, -b);
+        }
+    c.s->core.done = c.s->core.n;
+    dfq_bits_limits_init(&c.limits, sizeof c.limits);
+    c.limits.accelerator = c.accel;
+    return c;
+}
+
+static void close_scene(scene *c)
+{
+    dfq_sensitivity_release(c->s);
+    dfq_accelerator_release(c->accel);
+    dfqi_model_release(c->net);
+    dfq_context_release(c->ctx);
+}
+
+/* The least sum of damages from row `row` on, of all choices on one accelerator. */
+static double least(const scene *c, int32_t row, int64_t config, double ms, double mj)
+{
+    const dfqi_bits_costs *t = &c->s->costs;
+    double best = INFINITY;
+    if (row == t->table->n)
+        return ms <= c->limits.latency_ms && mj <= c->limits.energy_mj ? 0 : INFINITY;
+    for (int32_t k = t->first[row]; k < t->first[row + 1]; k++) {
+        const dfqi_damage *d = &c->s->core.damages[row];
+        double own =
+            dfqi_damage_of(d->w, t->cells[k].pair.w) + dfqi_damage_of(d->a, t->cells[k].pair.a);
+        best = fmin(best, own + least(c, row + 1, config, ms + t->ms[k * t->n_configs + config],
+                                      mj + t->mj[k * t->n_configs + config]));
+    }
+    return best;
+}
+
+static double brute(const scene *c)
+{
+    const dfqi_bits_costs *t = &c->s->costs;
+    double best = INFINITY;
+    for (int64_t k = 0; k < t->n_configs; k++)
+        if (t->base_mm2[k] <= c->limits.area_mm2)
+            best = fmin(best, least(c, 0, k, t->base_ms[k], t->base_mj[k]));
+    return best;
+}
+
+static dfq_status choose(scene *c, dfq_bits_choice *out)
+{
+    dfq_bits *b = NULL;
+    *out = (dfq_bits_choice){.struct_size = sizeof *out};
+    dfq_status status = dfq_sensitivity_choose(c->s, &c->limits, &b, out);
+    dfq_bits_release(b);
+    return status;
+}
+
+/* Shares of what the widest take on the accelerator of least latency. */
+START_TEST(against_enumeration)
+{
+    static const double shares[][3] = {{1, 0.995, 2}, {1.5, 0.98, 1}, {1.2, 0.97, 1.6},
+                                       {0.99, 1, 2},  {2, 0.96, 1},   {1, 0.99, 0.9},
+                                       {1, 0.5, 1}};
+    scene c = open_scene();
+    dfq_bits_choice wide, choice;
+    int found = 0, infeasible = 0;
+    c.limits.latency_ms = 1e6;
+    OK(choose(&c, &wide));
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+        c.limits.latency_ms = shares[i][0] * wide.latency_ms;
+        c.limits.energy_mj = shares[i][1] * wide.energy_mj;
+        c.limits.area_mm2 = shares[i][2] * wide.area_mm2;
+        dfq_status status = choose(&c, &choice);
+        double expected = brute(&c);
+        ck_assert_int_eq(status, isfinite(expected) ? DFQ_OK : DFQ_E_INFEASIBLE);
+        infeasible += status != DFQ_OK;
+        if (status != DFQ_OK) continue;
+        found++;
+        ck_assert(choice.proved && choice.latency_ms <= c.limits.latency_ms);
+        ck_assert(choice.energy_mj <= c.limits.energy_mj && choice.area_mm2 <= c.limits.area_mm2);
+        ck_assert_double_eq_tol(choice.predicted, expected, 1e-12);
+    }
+    ck_assert_msg(found >= 3 && infeasible >= 1, "%d found, %d infeasible", found, infeasible);
+    close_scene(&c);
+}
+END_TEST
+
+TCase *dfqt_joint_case(void)
+{
+    TCase *t = tcase_create("joint");
+    tcase_add_test(t, against_enumeration);
+    return t;
+}
