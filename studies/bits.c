@@ -2,7 +2,8 @@
  * vision transformer on drawn shapes, around the float network and around all layers at MEAN bits,
  * then the divergence of random tables and of pairs of layers, and prints Kendall's tau of
  * predictions and measurements. Everything measured goes to the file CSV, a line each.
- * Usage: study_bits MODEL MEAN IMAGES TABLES CSV [FOLDER of damages from an earlier run] */
+ * Usage: study_bits MODEL MEAN IMAGES TABLES CSV [FOLDER of damages from an earlier run] [BAND]
+ * BAND: tables of this band alone, around float alone. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,14 @@ static const struct band {
 
 static dfq_context *ctx;
 static FILE *csv;
+static const char *only; /* a band; NULL: all */
+
+static const struct band *band_of(int32_t table)
+{
+    for (int b = 0; only && b < BANDS; b++)
+        if (strcmp(only, bands[b].name) == 0) return &bands[b];
+    return &bands[table % BANDS];
+}
 
 static void must(dfq_status status)
 {
@@ -110,7 +119,7 @@ typedef struct tables {
 static void measure_tables(dfq_sensitivity *s, const dfq_graph *net, int32_t mean, tables *t)
 {
     for (int32_t i = 0; i < t->n; i++) {
-        const struct band *band = &bands[i % BANDS];
+        const struct band *band = band_of(i);
         dfqi_rng rng = dfqi_rng_make(7, (uint64_t)i);
         int32_t middle = band == bands ? draw(&rng, 3, 7) : mean;
         must(dfq_bits_create(net, NULL, &t->of[i]));
@@ -129,12 +138,13 @@ static void judge(dfq_sensitivity *s, const tables *t, const char *model)
         int32_t n = 0;
         double ratio = 0;
         for (int32_t i = 0; i < t->n; i++) {
-            if (b < BANDS && i % BANDS != b) continue;
+            if (b < BANDS && band_of(i) != &bands[b]) continue;
             must(dfq_sensitivity_evaluate(s, t->of[i], &x[n], NULL));
             y[n] = t->measured[i];
             ratio += y[n] / x[n];
             n++;
         }
+        if (n == 0) continue;
         printf("%s, %s tables: %d, tau %.3f, measured / predicted %.3f in the mean\n", model,
                b < BANDS ? bands[b].name : "all", (int)n, tau(x, y, n), ratio / n);
     }
@@ -169,16 +179,30 @@ static void judge_pairs(dfq_sensitivity *s, dfq_bits *b, int32_t mean)
            size / PAIRS);
 }
 
+static void second_round(dfq_sensitivity *s, const dfq_graph *net, int32_t mean, const char *folder,
+                         const tables *t)
+{
+    dfq_bits *b;
+    must(dfq_bits_create(net, NULL, &b));
+    fill_uniform(b, mean);
+    must(dfq_sensitivity_restart(s, b));
+    measure(s, folder, "mean");
+    note_damages(s, "mean");
+    judge(s, t, "around the mean");
+    judge_pairs(s, b, mean);
+    dfq_bits_release(b);
+}
+
 int main(int argc, char **argv)
 {
     dfq_sensitivity_options o;
     dfq_quantize_options q;
     dfq_sensitivity *s;
     dfq_graph *net;
-    dfq_bits *b;
     if (argc < 6) return 2;
     const int32_t mean = atoi(argv[2]);
     const char *folder = argc > 6 ? argv[6] : NULL;
+    only = argc > 7 ? argv[7] : NULL;
     csv = fopen(argv[5], "w");
     if (!csv) return 1;
     must(dfq_context_create(NULL, &ctx));
@@ -196,17 +220,10 @@ int main(int argc, char **argv)
     note_damages(s, "float");
     measure_tables(s, net, mean, &t);
     judge(s, &t, "around float");
-    must(dfq_bits_create(net, NULL, &b));
-    fill_uniform(b, mean);
-    must(dfq_sensitivity_restart(s, b));
-    measure(s, folder, "mean");
-    note_damages(s, "mean");
-    judge(s, &t, "around the mean");
-    judge_pairs(s, b, mean);
+    if (!only) second_round(s, net, mean, folder, &t);
     for (int32_t i = 0; i < t.n; i++) dfq_bits_release(t.of[i]);
     free((void *)t.of);
     free(t.measured);
-    dfq_bits_release(b);
     dfq_sensitivity_release(s);
     dfq_graph_release(net);
     dfq_context_release(ctx);
