@@ -13,10 +13,9 @@ def read_safetensors(path):
     raw = open(path, "rb").read()
     at = 8 + int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8:at])
-    meta = header.pop("__metadata__", {})
-    return meta, {name: np.frombuffer(raw[at + t["data_offsets"][0]:at + t["data_offsets"][1]],
-                                      TYPES[t["dtype"]]).reshape(t["shape"])
-                  for name, t in header.items()}
+    return header.pop("__metadata__", {}), {
+        name: np.frombuffer(raw[at + t["data_offsets"][0]:at + t["data_offsets"][1]],
+                            TYPES[t["dtype"]]).reshape(t["shape"]) for name, t in header.items()}
 
 
 def unpack(codes, bits, count):
@@ -26,17 +25,19 @@ def unpack(codes, bits, count):
 
 
 def bits_of(tensors, meta, name):
-    own = tensors.get(name + ".bits")
-    return int(meta["dfq.weight_bits"] if own is None else own[0])
+    return int(tensors.get(name + ".bits", [meta["dfq.weight_bits"]])[0])
 
 
 def dequantize(tensors, meta, name):
     """The float32 values of weight `name`."""
-    shape, scale = tensors[name + ".shape"], tensors[name + ".scale"]
-    rows, count = int(shape[0]), int(np.prod(shape))
-    q = unpack(tensors[name + ".codes"], bits_of(tensors, meta, name), count).reshape(rows, -1)
-    q = q.astype(np.float32) - tensors.get(name + ".zero_point", np.zeros(rows, np.float32))[:, None]
-    w = q * scale[:, None]
+    shape, scale = tensors[name + ".shape"], tensors[name + ".scale"][:, None]
+    bits, groups = bits_of(tensors, meta, name), tensors.get(name + ".groups")
+    q = unpack(tensors[name + ".codes"], bits, int(np.prod(shape))).reshape(shape[0], -1)
+    zero = tensors.get(name + ".zero_point", np.zeros(shape[0], np.float32))[:, None]
+    if groups is not None:  # a multiplier of the scale and a zero point for so many columns
+        groups = np.repeat(groups, q.shape[1] // groups.shape[1], axis=1).astype(np.float32)
+        zero, scale = groups // 16 - 2 ** (bits - 1), scale * (groups % 16)
+    w = (q.astype(np.float32) - zero) * scale
     factor = tensors.get(name.removesuffix(".weight") + ".input.scale")
     if factor is not None and factor.size == w.shape[1] > 1:
         w /= factor.reshape(1, -1)
@@ -45,9 +46,9 @@ def dequantize(tensors, meta, name):
 
 def main(path, out=None):
     meta, tensors = read_safetensors(path)
-    if meta.get("dfq.format") not in ("2", "3", "4"):
-        sys.exit(f"{path}: dfq.format is {meta.get('dfq.format')}, must be 2, 3 or 4")
-    names = [name.removesuffix(".codes") for name in tensors if name.endswith(".codes")]
+    if (have := meta.get("dfq.format")) not in ("2", "3", "4", "5"):
+        sys.exit(f"{path}: dfq.format is {have}, must be 2, 3, 4 or 5")
+    names = (name.removesuffix(".codes") for name in tensors if name.endswith(".codes"))
     weights = {name: dequantize(tensors, meta, name) for name in names}
     for name, w in weights.items():
         print(f"{name:40} {bits_of(tensors, meta, name)} bits  {w.shape}  {w.min():.4g} to {w.max():.4g}")

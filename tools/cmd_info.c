@@ -82,6 +82,7 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
     if (i->quantized) json_text(&j, "mode", option_mode_name(i->mode));
     if (i->quantized) json_text(&j, "act_scale", option_act_scale_name(i->act_scale));
     if (i->quantized) json_int(&j, "act_group", i->act_group);
+    if (i->quantized) json_int(&j, "weight_group", i->weight_group);
     if (i->quantized) json_int(&j, "first_last_bits", i->first_last_bits);
     json_int(&j, "weight_bits", i->weight_bits);
     json_int(&j, "act_bits", i->act_bits);

@@ -74,8 +74,8 @@ static char *describe(const struct options *o, uint64_t model)
             "verb %s\nmodel %016" PRIx64 "\n%s--bits w%da%d\n--mode %s\n"
             "--synth %s\n--real %s\n--no-tune %s\n--method %s\n--generator %s\n"
             "--loss %s\n--steps %lld\n--lr %.9g\n--gamma %.9g\n--first-last-bits %s\n"
-            "--weight-grid %s\n--act-grid %s\n--act-scale %s\n--act-group %lld\n--crossing-target "
-            "%.9g\n"
+            "--weight-grid %s\n--act-grid %s\n--act-scale %s\n--act-group %lld\n"
+            "--weight-group %lld\n--crossing-target %.9g\n"
             "--bits-file %s\n--mean-bits %.9g\n--limits %s\n--layer-bits %s\n--skip %s\n"
             "--rotate %s\n--rounding %s\n--no-images "
             "%s\n"
@@ -86,10 +86,10 @@ static char *describe(const struct options *o, uint64_t model)
             option_generator_name(o->generator), option_loss_name(o->loss), (long long)o->steps,
             o->lr, o->gamma, ends, option_weight_grid_name(o->weight_grid),
             option_act_grid_name(o->act_grid), option_act_scale_name(o->act_scale),
-            (long long)o->act_group, o->crossing_target, bits, o->mean_bits, limits,
-            folder_or_none(o->layer_bits), folder_or_none(o->skip), option_rotate_name(o->rotate),
-            option_rounding_name(o->rounding), o->no_images ? "yes" : "no",
-            (long long)o->reconstruct);
+            (long long)o->act_group, (long long)o->weight_group, o->crossing_target, bits,
+            o->mean_bits, limits, folder_or_none(o->layer_bits), folder_or_none(o->skip),
+            option_rotate_name(o->rotate), option_rounding_name(o->rounding),
+            o->no_images ? "yes" : "no", (long long)o->reconstruct);
     free(synth);
     return all;
 }

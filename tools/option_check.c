@@ -126,6 +126,8 @@ int option_check_quantize(const struct options *o)
     if (o->act_group > 0 && (o->mode == DFQ_MODE_PARITY || o->act_scale == DFQ_ACT_SCALE_TENSOR))
         return option_wrong(o, "--act-group is for scales of rows: leave it out, or --mode parity "
                                "and --act-scale tensor");
+    if (o->mode == DFQ_MODE_PARITY && o->weight_group > 0)
+        return option_wrong(o, "--weight-group is for --mode improved: leave it out");
     if (o->mode == DFQ_MODE_PARITY && option_given(o, OPT_ROUNDING))
         return option_wrong(o, "--rounding is for --mode improved; parity rounds to nearest");
     return check_bits(o);

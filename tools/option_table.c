@@ -62,6 +62,8 @@ const struct option_row option_table[OPT_COUNT] = {
                        "scales of activations: auto, row or tensor"},
     [OPT_ACT_GROUP] = {0, "act-group", "N", QUANTIZE,
                        "channels that share a scale of a row; 0: all (auto)"},
+    [OPT_WEIGHT_GROUP] = {0, "weight-group", "N", QUANTIZE,
+                          "columns of a low-bit weight that share a grid; 0: all (16)"},
     [OPT_ROUNDING] = {0, "rounding", "WORDS", QUANTIZE | BENCH,
                       "auto, nearest, or parts of search,ridge,gptq,bias"},
     [OPT_METHOD] = {0, "method", "WORD", QUANTIZE, "mimiq or ait (transformers mimiq, CNNs ait)"},

@@ -274,6 +274,7 @@ static const struct whole_field {
               {OPT_CONFIG, offsetof(struct options, config), 0, INT32_MAX},
               {OPT_EVALUATOR_STEPS, offsetof(struct options, evaluator_steps), 1, 10 * MILLION},
               {OPT_ACT_GROUP, offsetof(struct options, act_group), 0, 4096},
+              {OPT_WEIGHT_GROUP, offsetof(struct options, weight_group), 0, 4096},
               {OPT_IMAGES, offsetof(struct options, images), 1, 10 * MILLION},
               {OPT_ITERS, offsetof(struct options, iters), 1, MILLION},
               {OPT_RECONSTRUCT, offsetof(struct options, reconstruct), 0, 10 * MILLION},

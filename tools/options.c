@@ -160,6 +160,7 @@ static void set_defaults(struct options *o)
     o->resize[0] = o->resize[1] = -1;
     o->stem = o->interpolation = o->activation = o->pooling = o->classes = -1;
     o->act_group = DFQ_ACT_GROUP_AUTO;
+    o->weight_group = DFQ_WEIGHT_GROUP_AUTO;
     o->lr = o->gamma = o->crossing_target = o->penalty = o->cost_weight = o->crop = (double)NAN;
     o->fps = o->energy = o->area = o->mean_bits = (double)NAN;
     o->limit_latency = o->limit_energy = o->limit_area = o->limit_size = (double)NAN;

@@ -41,6 +41,7 @@ enum option_id {
     OPT_ROTATE,
     OPT_ACT_SCALE,
     OPT_ACT_GROUP,
+    OPT_WEIGHT_GROUP,
     OPT_ROUNDING,
     OPT_METHOD,
     OPT_GENERATOR,
@@ -152,6 +153,7 @@ struct options {
     int32_t rotate;                /* DFQ_ROTATE_* */
     int32_t act_scale;             /* DFQ_ACT_SCALE_* */
     int64_t act_group;             /* 0: none; DFQ_ACT_GROUP_AUTO */
+    int64_t weight_group;          /* 0: none; DFQ_WEIGHT_GROUP_AUTO */
     int32_t rounding;              /* DFQ_ROUNDING_* */
     double lr, gamma, crossing_target;
     double fps, energy, area; /* limits; NaN: none */

@@ -60,6 +60,7 @@ static void print_json(const struct quantize *q, uint64_t bytes)
     json_text(&j, "mode", option_mode_name(o->mode));
     json_text(&j, "act_scale", option_act_scale_name(low.act_scale));
     json_int(&j, "act_group", low.act_group);
+    json_int(&j, "weight_group", low.weight_group);
     json_text(&j, "method", option_method_name(o->method));
     if (o->method == METHOD_AIT) print_ait(&j, q);
     if (!q->with_generator) json_int(&j, "images", o->images);

@@ -170,6 +170,7 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     q.rotate = full->rotate;
     q.act_scale = full->act_scale;
     q.act_group = (int32_t)full->act_group;
+    q.weight_group = (int32_t)full->weight_group;
     if (full->no_images)
         q.drawn_images = (int32_t)full->images;
     else if (full->method == METHOD_MIMIQ) /* images round worse alone than together with these */
@@ -287,7 +288,7 @@ static dfq_status make_student(dfq_context *ctx, const dfq_graph *net, const dfq
     dfq_status status = recipe_noise(ctx, info, 1, &p->one);
     q.mode = DFQ_MODE_PARITY;
     q.act_scale = DFQ_ACT_SCALE_TENSOR;
-    q.act_group = 0;
+    q.act_group = q.weight_group = 0;
     return status == DFQ_OK ? dfq_graph_quantize(net, p->one, &q, &p->student) : status;
 }
 

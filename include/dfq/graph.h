@@ -75,7 +75,7 @@ typedef struct dfq_graph_info {
     int64_t window;       /**< side of a window of its first stage, tokens (its height); else 0 */
     int32_t act_group;    /**< if quantized: channels that share a scale of a row, see
                                dfq_quantize_options; 0: all */
-    int32_t reserved;     /**< 0 */
+    int32_t weight_group; /**< if quantized: columns of a weight that share a grid; 0: all */
     int64_t image_height; /**< of the input, pixels */
     int64_t image_width;  /**< of the input, pixels */
 } dfq_graph_info;

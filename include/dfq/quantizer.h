@@ -116,6 +116,12 @@ enum {
                                  has several such groups, else 0 */
 };
 
+/** Columns of a weight that share a grid. */
+enum {
+    DFQ_WEIGHT_GROUP_AUTO = -1 /**< in mode ::DFQ_MODE_IMPROVED of a vision transformer 16, where a
+                                    weight of at most 4 bits has several such groups, else 0 */
+};
+
 /** Rotation of a vision transformer's residual stream before it is quantized: an orthogonal change
  *  of basis that spreads a few large channels over all of them. The float network computes the
  *  same, but its parameters are others (docs/METHODS.md, Rotation). Inputs of linear layers then
@@ -160,6 +166,11 @@ typedef struct dfq_quantize_options {
                                16..4096 and a multiple of 16; rows that are not several such groups
                                keep one scale. 0: all channels of a row share it. Default
                                ::DFQ_ACT_GROUP_AUTO */
+    int32_t weight_group; /**< mode ::DFQ_MODE_IMPROVED of a vision transformer: columns of a linear
+                               layer's weight of at most 4 bits that share a zero point and a
+                               multiplier of the row's scale, 16..4096 and a multiple of 16; 8 bits
+                               more a group. Weights that are not several such groups have one grid
+                               a row. 0: all have. Default ::DFQ_WEIGHT_GROUP_AUTO */
 } dfq_quantize_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */
@@ -180,7 +191,8 @@ typedef struct dfq_quantizer_info {
     float zero_point_max; /**< largest zero point */
     double error;         /**< relative error on the calibration images; below 0: not measured */
     const char *name;     /**< for example "blocks.0.attn.qkv.input"; borrowed from the graph */
-    int32_t group; /**< rows: channels that share a scale; 0: all of a row, and other kinds */
+    int32_t group; /**< rows and weights: channels that share a grid; 0: all of a row, and other
+                        kinds */
 } dfq_quantizer_info;
 
 /* -- one fake-quant module --------------------------------------------------------------------- */

@@ -157,6 +157,7 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
     int row = graph->scheme.grids.act_scale == DFQI_ACT_SCALE_ROW;
     if (graph->quantized) info.act_scale = row ? DFQ_ACT_SCALE_ROW : DFQ_ACT_SCALE_TENSOR;
     info.act_group = graph->scheme.grids.act_group;
+    info.weight_group = graph->scheme.grids.weight_group;
     info.first_last_bits = graph->quantized ? graph->scheme.first_last_bits : 32;
     if (a->family == DFQI_FAMILY_STAGES) {
         info.patch = a->of.derived.space.vit.patch;

@@ -15,8 +15,11 @@
 
 enum { DRAWN_STREAM = 0x6c656166 }; /* the first stream of random numbers of drawn images */
 
-static const dfq_quantize_options defaults = {
-    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4, .act_group = DFQ_ACT_GROUP_AUTO};
+static const dfq_quantize_options defaults = {.mode = DFQ_MODE_IMPROVED,
+                                              .weight_bits = 4,
+                                              .act_bits = 4,
+                                              .act_group = DFQ_ACT_GROUP_AUTO,
+                                              .weight_group = DFQ_WEIGHT_GROUP_AUTO};
 
 void dfq_quantize_options_init(dfq_quantize_options *options, size_t size)
 {
@@ -126,11 +129,15 @@ static dfq_status make_scheme(const dfq_graph *graph, const dfqi_images *images,
                         .act_grid = (dfqi_act_grid_kind)o->act_grid};
     if (dfqi_has_row_scales(graph, o)) grids.act_scale = DFQI_ACT_SCALE_ROW;
     grids.act_group = o->act_group;
+    grids.weight_group = o->weight_group;
     grids.rotation = choose_rotation(graph, o->rotate, grids.act_scale);
     if (dfqi_arch_is_cnn(&graph->net.arch)) choose_grids(images, o, &grids);
     DFQI_TRY(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o->mode, widths, grids, &scheme));
     dfq_status status = take_rounding(o->rounding, &scheme);
     if (status == DFQ_OK) status = configure(&scheme, o);
+    if (status == DFQ_OK)
+        status = dfqi_scheme_group_weights(&graph->net, o->weight_group == DFQ_WEIGHT_GROUP_AUTO,
+                                           &scheme);
     if (status == DFQ_OK)
         *out = scheme;
     else

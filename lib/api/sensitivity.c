@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/progress.h"
 #include "bits/sensitivity_file.h"
+#include "kernel/weight_groups.h"
 #include "nn/rotate.h"
 #include "quant/fold_batchnorm.h"
 #include "synth/leaves.h"
@@ -162,6 +163,7 @@ static dfq_status make_form(dfq_sensitivity *s)
     int32_t bits = DFQI_BITS_MIN + s->n_forms;
     dfq_quantize_options q = s->quantize;
     q.weight_bits = q.first_last_bits = q.act_bits = bits;
+    if (bits > DFQI_GROUP_BITS) q.weight_group = 0;
     DFQI_TRY(dfq_graph_quantize(s->graph, s->given, &q, &s->forms[bits]));
     s->n_forms++;
     return DFQ_OK;
@@ -244,9 +246,9 @@ static void options_text(const dfq_sensitivity *s, char *out, size_t cap)
 {
     const dfq_quantize_options *q = &s->quantize;
     snprintf(out, cap,
-             "rotate %d act_scale %d group %d rounding %d drawn %d seed %" PRIu64 " given %d",
-             q->rotate, q->act_scale, q->act_group, q->rounding, q->drawn_images, q->seed,
-             s->given != NULL);
+             "rotate %d act_scale %d groups %d %d rounding %d drawn %d seed %" PRIu64 " given %d",
+             q->rotate, q->act_scale, q->act_group, q->weight_group, q->rounding, q->drawn_images,
+             q->seed, s->given != NULL);
 }
 
 dfq_status dfq_sensitivity_save_checkpoint(dfq_sensitivity *sensitivity, const char *path)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "exchange/onnx_priv.h"
+#include "kernel/weight_groups.h"
 #include "quant/quantizer.h"
 
 enum { FLOAT = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, INT8 = ONNX__TENSOR_PROTO__DATA_TYPE__INT8 };
@@ -34,6 +35,25 @@ static void take(dfqi_onnx *e, const dfqi_quantizer *q, const dfq_tensor *w, dfq
     dfqi_tensor_release(codes);
 }
 
+/* A weight in groups: its numbers (kernel/weight_groups.h) have one scale a row. */
+static void take_groups(dfqi_onnx *e, const dfqi_site *site, const dfq_tensor *w,
+                        dfqi_onnx_weight *out)
+{
+    const float *v = dfqi_tensor_f32(w), *col = NULL, top = site->qmax - site->qmin;
+    if (site->input >= 0) col = dfqi_tensor_f32(e->m->scheme.sites[site->input].scale);
+    out->codes = dfqi_onnx_alloc(e, (size_t)(out->rows * out->cols), 1);
+    out->scales = copy_floats(e, site->scale);
+    out->factors = col != NULL;
+    out->bits = 8;
+    for (int64_t i = 0; out->codes && out->scales && i < out->rows * out->cols; i++) {
+        const dfqi_group_grid g =
+            dfqi_group_grid_of(dfqi_tensor_f32(site->groups)[i / site->group]);
+        const float code = dfqi_group_code(col ? v[i] * col[i % out->cols] : v[i],
+                                           out->scales[i / out->cols], g, top);
+        out->codes[i] = (int8_t)dfqi_group_number(code, g);
+    }
+}
+
 bool dfqi_onnx_weight_get(dfqi_onnx *e, const dfqi_node *n, dfqi_onnx_weight *out)
 {
     const dfqi_value *v = dfqi_onnx_shape(e, n, 1);
@@ -45,9 +65,15 @@ bool dfqi_onnx_weight_get(dfqi_onnx *e, const dfqi_node *n, dfqi_onnx_weight *ou
                               .rows = v->dims[0],
                               .cols = dfqi_value_count(v) / v->dims[0],
                               .bits = e->m->scheme.sites[site].bits};
+    const dfqi_site *s = &e->m->scheme.sites[site];
+    const dfq_tensor *w = dfqi_network_find(&e->m->net, s->name);
+    if (s->groups) {
+        take_groups(e, s, w, out);
+        return e->status == DFQ_OK;
+    }
     e->status = dfqi_model_get_quantizer(e->m, site, &q);
     if (e->status != DFQ_OK) return false;
-    take(e, q, dfqi_network_find(&e->m->net, e->m->scheme.sites[site].name), out);
+    take(e, q, w, out);
     dfqi_quantizer_release(q);
     return e->status == DFQ_OK;
 }

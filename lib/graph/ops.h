@@ -242,13 +242,14 @@ dfqi_id dfqi_fq_column(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed);
  * which are exact below 2^24. For graphs without gradients. */
 dfqi_id dfqi_fq_row_codes(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed, int columns,
                           int64_t group);
-/* The same of dfqi_fq_weight without column factors. */
-dfqi_id dfqi_fq_weight_codes(dfqi_graph *g, dfqi_id w, dfqi_id scale, int64_t bits);
+/* The same of dfqi_fq_weight without column factors; in groups the numbers. */
+dfqi_id dfqi_fq_weight_codes(dfqi_graph *g, dfqi_id w, dfqi_id scale, dfqi_id groups, int64_t bits);
 /* Weights w[O,..], symmetric per row, `bits` wide; column factors col[K] and learned scales
- * scale[O] may be DFQI_NONE (min-max scales then). scale_grad_mult multiplies the gradient of
+ * scale[O] may be DFQI_NONE (min-max scales then). groups[O,n]: grids of n groups of the columns
+ * (kernel/weight_groups.h), with scale; or DFQI_NONE. scale_grad_mult multiplies the gradient of
  * scale. */
-dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id scale, int64_t bits,
-                       float scale_grad_mult);
+dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id scale, dfqi_id groups,
+                       int64_t bits, float scale_grad_mult);
 /* dfqi_fq_weight with LSQ's gradient to w, which is 0 where w is clipped. */
 dfqi_id dfqi_fq_weight_lsq(dfqi_graph *g, dfqi_id w, dfqi_id scale, int64_t bits,
                            float scale_grad_mult);

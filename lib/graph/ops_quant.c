@@ -3,6 +3,9 @@
 #include "graph/ops_priv.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "kernel/weight_groups.h"
 
 /* -- activations: x, scale, zero_point (may be absent); attr f = qmin, qmax,
  * scale_grad_mult, zero_point_grad_mult; i[0] 1: straight through everywhere, no gradient to scale
@@ -139,9 +142,25 @@ static void pass_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
     if (want[0]) din[0] = dout[0];
 }
 
-/* -- weights: w, col (may be absent), scale (may be absent); attr i[0] bits, i[1] 1: from smallest
- * to largest, col and scale are absent; i[2] 1: no gradient where w is clipped; i[3] 1: codes, not
- * values; f[0] scale_grad_mult. Output 1: the scales [O] ------------------------------------- */
+/* -- weights: w, col (may be absent), scale (may be absent), grids of groups [O,groups] (may be
+ * absent, kernel/weight_groups.h); attr i[0] bits, i[1] 1: from smallest to largest, the others are
+ * absent; i[2] 1: no gradient where w is clipped; i[3] 1: codes (of groups: numbers), not values;
+ * f[0] scale_grad_mult. Output 1: the scales [O] --------------------------------------------- */
+
+enum { W, COL, SCALE, GROUPS, DY };
+
+static dfq_status groups_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const dfqi_value *w = dfqi_in(g, n, W), *groups = dfqi_in(g, n, GROUPS);
+    if (n->in[SCALE] < 0 || n->attr.i[0] > DFQI_GROUP_BITS)
+        return dfqi_fail(g->ctx, DFQ_E_INVALID,
+                         "%s: groups of weights need scales of rows and at most %d bits", n->name,
+                         DFQI_GROUP_BITS);
+    if (groups->batched || groups->rank != 2 || groups->dims[0] != w->dims[0] ||
+        dfqi_value_count(w) / w->dims[0] % groups->dims[1] != 0)
+        return dfqi_bad_shape(g, n, GROUPS, "[O,groups], groups a divisor of the weight's columns");
+    return DFQ_OK;
+}
 
 static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -154,6 +173,7 @@ static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
         return dfqi_bad_shape(g, n, 1, "one factor for each column of the weight");
     if (n->in[2] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 2), w->dims[0]))
         return dfqi_bad_shape(g, n, 2, "one scale for each row of the weight");
+    if (n->in[GROUPS] >= 0) DFQI_TRY(groups_shape(g, n));
     dfqi_out_like(g, n, 0, n->in[0]);
     dfqi_out(g, n, 1, 0, 1, w->dims);
     return DFQ_OK;
@@ -173,6 +193,20 @@ static int64_t block_end(const dfqi_run *r)
     return end < r->in[0].dims[0] ? end : r->in[0].dims[0];
 }
 
+/* The numbers or values of row i of a weight in groups. */
+static void row_of_groups(const dfqi_run *r, int64_t i, int64_t cols, float *y)
+{
+    const float *w = r->in[W].data + i * cols, *col = r->in[COL].data;
+    const float scale = r->in[SCALE].data[i], top = (float)((1 << r->attr->i[0]) - 1);
+    const int64_t groups = r->in[GROUPS].dims[1], n = cols / groups;
+    for (int64_t c = 0; c < cols; c++) {
+        const dfqi_group_grid g = dfqi_group_grid_of(r->in[GROUPS].data[i * groups + c / n]);
+        const float u = dfqi_group_code(col ? w[c] * col[c] : w[c], scale, g, top);
+        y[c] = r->attr->i[3] ? dfqi_group_number(u, g) : dfqi_group_value(u, scale, g);
+        if (col && !r->attr->i[3]) y[c] /= col[c];
+    }
+}
+
 static void fq_weight_run(const dfqi_run *r)
 {
     int64_t cols = r->in[0].count / r->in[0].dims[0], i = r->block * ROWS;
@@ -180,6 +214,11 @@ static void fq_weight_run(const dfqi_run *r)
     int bits = (int)r->attr->i[0];
     const float *w = r->in[0].data + i * cols;
     float *y = r->out[0].data + i * cols, *scale = r->out[1].data ? r->out[1].data + i : NULL;
+    if (r->in[GROUPS].data) {
+        for (int64_t k = 0; k < rows; k++) row_of_groups(r, i + k, cols, y + k * cols);
+        if (scale) memcpy(scale, r->in[SCALE].data + i, (size_t)rows * sizeof *scale);
+        return;
+    }
     if (r->attr->i[1])
         r->k->fq_weight_range(rows, cols, bits, w, y, scale, NULL);
     else
@@ -197,13 +236,14 @@ static void fq_weight_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dou
     int clips = n->attr.i[2] != 0;
     if (want[0] && !clips) din[0] = dout[0];
     if (!want[2] && !(want[0] && clips)) return;
-    dfqi_id slopes = dfqi_make(g, DFQI_OP_FQ_WEIGHT_SLOPES, &n->attr, 4,
-                               (dfqi_id[]){n->in[0], n->in[1], n->in[2], dout[0]});
+    dfqi_id slopes =
+        dfqi_make(g, DFQI_OP_FQ_WEIGHT_SLOPES, &n->attr, 5,
+                  (dfqi_id[]){n->in[W], n->in[COL], n->in[SCALE], n->in[GROUPS], dout[0]});
     if (want[2]) din[2] = slopes;
     if (want[0] && clips) din[0] = dfqi_graph_output(g, slopes, 1);
 }
 
-/* operands w, col, scale, dy; outputs dscale, dw */
+/* operands as of fq_weight, dy; outputs dscale, dw */
 static dfq_status fq_weight_slopes_shape(dfqi_graph *g, dfqi_node *n)
 {
     dfqi_out_like(g, n, 0, n->in[2]);
@@ -211,20 +251,25 @@ static dfq_status fq_weight_slopes_shape(dfqi_graph *g, dfqi_node *n)
     return DFQ_OK;
 }
 
-/* d(w^)/d(scale) = (q - v/scale) / s in range, Q / s outside, v = w s. dw may be NULL. */
+/* d(w^)/d(scale) = (q - v/scale) / s in range, Q / s outside, v = w s, times m in a group, where q
+ * is a code less the zero point. dw may be NULL. */
 static float slopes_of_row(const dfqi_run *r, int64_t i, float *dw)
 {
-    int64_t cols = r->in[0].count / r->in[0].dims[0];
-    const float *w = r->in[0].data + i * cols, *dy = r->in[3].data + i * cols;
-    float scale = r->in[2].data[i], qmax = (float)((1 << (r->attr->i[0] - 1)) - 1),
-          qmin = -qmax - 1;
+    int64_t cols = r->in[W].count / r->in[W].dims[0];
+    const float *w = r->in[W].data + i * cols, *dy = r->in[DY].data + i * cols;
+    const float half = (float)(1 << (r->attr->i[0] - 1));
+    const int64_t groups = r->in[GROUPS].data ? r->in[GROUPS].dims[1] : 1;
+    dfqi_group_grid g = {1.0f, half};
     double sum = 0;
     for (int64_t c = 0; c < cols; c++) {
-        float s = r->in[1].data ? r->in[1].data[c] : 1.0f;
-        float u = w[c] * s / scale;
+        if (r->in[GROUPS].data)
+            g = dfqi_group_grid_of(r->in[GROUPS].data[i * groups + c / (cols / groups)]);
+        const float qmin = -g.zero_point, qmax = 2 * half - 1 - g.zero_point;
+        float s = r->in[COL].data ? r->in[COL].data[c] : 1.0f;
+        float u = w[c] * s / (r->in[SCALE].data[i] * g.multiplier);
         float q = u < qmin ? qmin : u > qmax ? qmax : rintf(u);
         int out = u < qmin || u > qmax;
-        sum += (double)dy[c] * (out ? q : q - u) / s;
+        sum += (double)dy[c] * g.multiplier * (out ? q : q - u) / s;
         if (dw) dw[c] = out ? 0.0f : dy[c];
     }
     return (float)sum * r->attr->f[0];
@@ -261,38 +306,38 @@ dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float qmax)
     return dfqi_make(g, DFQI_OP_FQ_LOG, &a, 2, (dfqi_id[]){x, top});
 }
 
-dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id scale, int64_t bits,
-                       float scale_grad_mult)
+dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id scale, dfqi_id groups,
+                       int64_t bits, float scale_grad_mult)
 {
     dfqi_attr a = {.i = {bits}, .f = {scale_grad_mult}};
-    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, col, scale});
+    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 4, (dfqi_id[]){w, col, scale, groups});
 }
 
-dfqi_id dfqi_fq_weight_codes(dfqi_graph *g, dfqi_id w, dfqi_id scale, int64_t bits)
+dfqi_id dfqi_fq_weight_codes(dfqi_graph *g, dfqi_id w, dfqi_id scale, dfqi_id groups, int64_t bits)
 {
     dfqi_attr a = {.i = {bits, 0, 0, 1}};
-    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, DFQI_NONE, scale});
+    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 4, (dfqi_id[]){w, DFQI_NONE, scale, groups});
 }
 
 dfqi_id dfqi_fq_weight_lsq(dfqi_graph *g, dfqi_id w, dfqi_id scale, int64_t bits,
                            float scale_grad_mult)
 {
     dfqi_attr a = {.i = {bits, 0, 1}, .f = {scale_grad_mult}};
-    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, DFQI_NONE, scale});
+    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 4, (dfqi_id[]){w, DFQI_NONE, scale, DFQI_NONE});
 }
 
 dfqi_id dfqi_fq_weight_range(dfqi_graph *g, dfqi_id w, int64_t bits)
 {
     dfqi_attr a = {.i = {bits, 1}};
-    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, DFQI_NONE, DFQI_NONE});
+    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 4, (dfqi_id[]){w, DFQI_NONE, DFQI_NONE, DFQI_NONE});
 }
 
 const dfqi_op dfqi_ops_quant[] = {
     {"fq", 2, 3, 1, 0, fq_shape, fq_run, fq_grad, NULL, NULL, NULL},
     {"fq_dx", 2, 4, 3, 0, fq_dx_shape, fq_dx_run, NULL, NULL, fq_dx_scratch, NULL},
     {"fq_log", 2, 2, 1, 0, fq_log_shape, fq_log_run, pass_grad, NULL, NULL, NULL},
-    {"fq_weight", 1, 3, 2, 0, fq_weight_shape, fq_weight_run, fq_weight_grad, NULL, NULL,
+    {"fq_weight", 1, 4, 2, 0, fq_weight_shape, fq_weight_run, fq_weight_grad, NULL, NULL,
      weight_blocks},
-    {"fq_weight_slopes", 1, 4, 2, 0, fq_weight_slopes_shape, fq_weight_slopes_run, NULL, NULL, NULL,
+    {"fq_weight_slopes", 1, 5, 2, 0, fq_weight_slopes_shape, fq_weight_slopes_run, NULL, NULL, NULL,
      weight_blocks},
 };

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "kernel/weight_groups.h"
 
 enum { BISECTIONS = 5 };
 
@@ -42,9 +43,28 @@ typedef struct search {
     double aim; /* rho times the number of codes */
 } search;
 
+/* The codes of a weight in groups that differ after the move. */
+static int64_t count_groups(const search *s, float kappa)
+{
+    const dfqi_inundated *at = s->at;
+    const int64_t cols = at->moments->count / at->rows, group = cols / at->n_groups;
+    const float top = (float)((1 << at->grid.bits) - 1);
+    int64_t changed = 0;
+    for (int64_t i = 0; i < at->moments->count; i++) {
+        const dfqi_group_grid g = dfqi_group_grid_of(at->groups[i / group]);
+        const float scale = at->grid.scale[i / cols], f = at->grid.s ? at->grid.s[i % cols] : 1.0f;
+        const float moved = at->p[i] - s->lr * kappa * s->move[i];
+        /* NaN differs from everything */
+        changed += !(dfqi_group_code(at->p[i] * f, scale, g, top) ==
+                     dfqi_group_code(moved * f, scale, g, top));
+    }
+    return changed;
+}
+
 static int64_t count(const search *s, float kappa)
 {
     const dfqi_inundated *at = s->at;
+    if (at->groups) return count_groups(s, kappa);
     return s->k->crossings(at->rows, at->moments->count / at->rows, &at->grid, at->p, s->move,
                            s->lr * kappa);
 }

@@ -14,7 +14,9 @@
 typedef struct dfqi_inundated {
     int64_t rows;
     dfqi_weight_grid grid; /* how p becomes codes */
-    float *p;              /* [rows, moments->count / rows] */
+    const float *groups;   /* with a scale: [rows,n_groups] (kernel/weight_groups.h), or NULL */
+    int64_t n_groups;
+    float *p; /* [rows, moments->count / rows] */
     const float *g;
     dfqi_moments *moments;
     float kappa;     /* out */

@@ -6,6 +6,7 @@
 
 #include "io/safetensors.h"
 #include "kernel/codes.h"
+#include "kernel/weight_groups.h"
 #include "nn/load.h"
 #include "quant/file_priv.h"
 #include "quant/scheme_priv.h"
@@ -96,6 +97,29 @@ static void put_codes(const dfqi_site *site, int64_t r, int64_t cols, const floa
     }
 }
 
+/* Codes of row r of a weight in groups. */
+static void put_group_codes(const dfqi_site *site, int64_t r, int64_t cols, const float *row,
+                            const float *col, uint8_t *codes)
+{
+    const float scale = dfqi_tensor_f32(site->scale)[r], top = site->qmax - site->qmin;
+    for (int64_t c = 0; c < cols; c++) {
+        const float byte = dfqi_tensor_f32(site->groups)[(r * cols + c) / site->group];
+        const float u =
+            dfqi_group_code(col ? row[c] * col[c] : row[c], scale, dfqi_group_grid_of(byte), top);
+        dfqi_put_code(codes, r * cols + c, site->bits, isnan(u) ? 0 : (uint32_t)u);
+    }
+}
+
+/* The grids of groups as bytes. */
+static dfq_status put_groups(writer *w, const dfqi_site *site)
+{
+    dfq_tensor *bytes;
+    DFQI_TRY(dfqi_tensor_new(w->ctx, DFQI_U8, 2, site->groups->dims, &bytes));
+    for (int64_t i = 0, n = dfqi_tensor_count(bytes); i < n; i++)
+        ((uint8_t *)bytes->data)[i] = (uint8_t)dfqi_tensor_f32(site->groups)[i];
+    return put(w, site->name, ".groups", bytes);
+}
+
 /* Codes, shape and current grids of one weight; `own` is the width of most weights. */
 static dfq_status put_weight(writer *w, const dfqi_site *site, const dfq_tensor *t,
                              const dfq_tensor *input_scale, int32_t own)
@@ -118,8 +142,12 @@ static dfq_status put_weight(writer *w, const dfqi_site *site, const dfq_tensor 
         float *s = dfqi_tensor_f32(scale) + r, z;
         dfqi_weight_row(dfqi_kernels_get(w->ctx), site, r, cols, row, col, y, s, &z);
         if (asymmetric) dfqi_tensor_f32(zero_point)[r] = z;
-        put_codes(site, r, cols, row, col, *s, z, codes->data);
+        if (site->groups)
+            put_group_codes(site, r, cols, row, col, codes->data);
+        else
+            put_codes(site, r, cols, row, col, *s, z, codes->data);
     }
+    if (site->groups) DFQI_GOTO(put_groups(w, site), out);
     DFQI_GOTO(put(w, site->name, ".codes", dfqi_tensor_retain(codes)), out);
     DFQI_GOTO(put(w, site->name, ".shape", dfqi_tensor_retain(shape)), out);
     if (zero_point)
@@ -144,7 +172,8 @@ int64_t dfqi_model_tensor_bytes(const dfqi_model *m, int32_t i, int32_t *out_bit
     *out_bits = site ? site->bits : 32;
     if (!site) return count * f32;
     return dfqi_code_bytes(count, site->bits) +
-           t->dims[0] * f32 * (site->kind == DFQI_SITE_WEIGHT_MINMAX ? 2 : 1);
+           t->dims[0] * f32 * (site->kind == DFQI_SITE_WEIGHT_MINMAX ? 2 : 1) +
+           (site->groups ? dfqi_tensor_count(site->groups) : 0);
 }
 
 dfq_status dfqi_whole_zero_points(const dfq_tensor *t, dfq_tensor **out)
@@ -248,6 +277,7 @@ dfq_status dfqi_model_meta(const dfqi_model *m, dfqi_arena *arena, dfqi_st_meta 
     static char f_key[] = DFQI_META_FORMAT, mode_key[] = "dfq.mode";
     static char format[] = DFQI_QUANT_FORMAT, row_format[] = DFQI_QUANT_FORMAT_ROW;
     static char group_format[] = DFQI_QUANT_FORMAT_GROUP, g_key[] = DFQI_META_ACT_GROUP;
+    static char format_5[] = DFQI_QUANT_FORMAT_5, w_key[] = DFQI_META_WEIGHT_GROUP;
     static char parity[] = "parity", improved[] = "improved";
     static char r_key[] = DFQI_META_ROTATION, l_key[] = DFQI_META_LAYERS;
     enum { SEED = 24 };
@@ -257,18 +287,21 @@ dfq_status dfqi_model_meta(const dfqi_model *m, dfqi_arena *arena, dfqi_st_meta 
     if (m->net.names) DFQI_TRY(names_meta(m->net.names, arena, &meta[n++]));
     if (m->quantized) {
         int rows = s->grids.act_scale == DFQI_ACT_SCALE_ROW;
-        char(*texts)[8] = dfqi_arena_alloc(arena, 4 * sizeof *texts);
+        char(*texts)[8] = dfqi_arena_alloc(arena, 5 * sizeof *texts);
         char *seed = dfqi_arena_alloc(arena, SEED);
         char *layers = s->layers ? dfqi_arena_strdup(arena, s->layers) : NULL;
         if (!texts || !seed || (s->layers && !layers)) return DFQ_E_NOMEM;
-        meta[n++] = (dfqi_st_meta){f_key, s->grids.act_group ? group_format
-                                          : rows             ? row_format
-                                                             : format};
+        meta[n++] = (dfqi_st_meta){f_key, s->grids.weight_group ? format_5
+                                          : s->grids.act_group  ? group_format
+                                          : rows                ? row_format
+                                                                : format};
         meta[n++] = (dfqi_st_meta){mode_key, s->mode == DFQI_MODE_PARITY ? parity : improved};
         n += widths_meta(s, texts, meta + n);
         n += grids_meta(s->grids, meta + n);
         snprintf(texts[3], sizeof texts[3], "%d", s->grids.act_group);
         if (s->grids.act_group) meta[n++] = (dfqi_st_meta){g_key, texts[3]};
+        snprintf(texts[4], sizeof texts[4], "%d", s->grids.weight_group);
+        if (s->grids.weight_group) meta[n++] = (dfqi_st_meta){w_key, texts[4]};
         snprintf(seed, SEED, "%" PRIu64, s->grids.rotation);
         if (s->grids.rotation) meta[n++] = (dfqi_st_meta){r_key, seed};
         if (layers) meta[n++] = (dfqi_st_meta){l_key, layers};
@@ -280,7 +313,7 @@ dfq_status dfqi_model_meta(const dfqi_model *m, dfqi_arena *arena, dfqi_st_meta 
 dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int half)
 {
     dfq_context *ctx = m->ctx;
-    writer w = {.ctx = ctx, .cap = m->net.n_params + 4 * (int64_t)m->scheme.n_sites};
+    writer w = {.ctx = ctx, .cap = m->net.n_params + 5 * (int64_t)m->scheme.n_sites};
     dfqi_st_meta meta[DFQI_MODEL_META];
     int64_t n_meta = 0;
     dfq_status status = DFQ_E_NOMEM;

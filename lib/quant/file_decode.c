@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernel/weight_groups.h"
 #include "quant/file_priv.h"
 
 const dfq_tensor *dfqi_file_find(const dfqi_safetensors *st, const char *name, const char *suffix)
@@ -73,10 +74,23 @@ dfq_status dfqi_file_bits(const dfqi_safetensors *st, const char *path, const ch
 
 /* The tensors that a weight is made of; codes and scale are there, all are retained. */
 typedef struct coded {
-    dfq_tensor *codes, *scale, *zero_point, *input; /* input: scales of columns */
+    dfq_tensor *codes, *scale, *zero_point, *groups, *input; /* input: scales of columns */
     int64_t count, cols;
     int bits;
 } coded;
+
+static void fill_groups(const coded *c, const float *scale, const float *col, float *out)
+{
+    const uint8_t *bytes = c->groups->data;
+    const int64_t group = c->count / dfqi_tensor_count(c->groups);
+    for (int64_t i = 0; i < c->count; i++) {
+        const int64_t at = i / group;
+        const dfqi_group_grid g = dfqi_group_grid_of((float)bytes[at]);
+        const float code = (float)dfqi_get_code(c->codes->data, i, c->bits);
+        out[i] = dfqi_group_value(code, scale[i / c->cols], g);
+        if (col) out[i] /= col[i % c->cols];
+    }
+}
 
 static void fill(const void *owner, float *out)
 {
@@ -84,6 +98,10 @@ static void fill(const void *owner, float *out)
     const float *scale = dfqi_tensor_f32(c->scale),
                 *col = c->input ? dfqi_tensor_f32(c->input) : NULL;
     const float *zero_point = c->zero_point ? dfqi_tensor_f32(c->zero_point) : NULL;
+    if (c->groups) {
+        fill_groups(c, scale, col, out);
+        return;
+    }
     for (int64_t i = 0; i < c->count; i++) {
         float q =
             (float)((int32_t)dfqi_get_code(c->codes->data, i, c->bits) - (1 << (c->bits - 1)));
@@ -100,6 +118,7 @@ static void give_back(void *owner)
     dfqi_tensor_release(c->codes);
     dfqi_tensor_release(c->scale);
     dfqi_tensor_release(c->zero_point);
+    dfqi_tensor_release(c->groups);
     dfqi_tensor_release(c->input);
     dfqi_free(ctx, c);
     dfqi_context_release(ctx);
@@ -138,7 +157,33 @@ static dfq_status keep_coded(dfq_context *ctx, const coded *c, int32_t rank, con
     (void)retain(c->codes);
     (void)retain(c->scale);
     (void)retain(c->zero_point);
+    (void)retain(c->groups);
     (void)retain(c->input);
+    return DFQ_OK;
+}
+
+dfq_status dfqi_file_groups(const dfqi_safetensors *st, const char *path, const char *name,
+                            int64_t rows, int64_t cols, int bits, const dfq_tensor **out)
+{
+    const dfq_tensor *t = *out = dfqi_file_find(st, name, ".groups");
+    if (!t) return DFQ_OK;
+    if (t->dtype != DFQI_U8 || t->rank != 2 || t->dims[0] != rows || t->dims[1] < 1 ||
+        cols % t->dims[1] != 0 || bits > DFQI_GROUP_BITS)
+        return dfqi_fail(st->ctx, DFQ_E_SHAPE,
+                         "%s: tensor %s.groups must be U8 with %lld rows of a divisor of %lld, of "
+                         "a weight of at most %d bits; quantize the float network again",
+                         path, name, (long long)rows, (long long)cols, DFQI_GROUP_BITS);
+    const float top = (float)((1 << bits) - 1);
+    for (int64_t i = 0, n = dfqi_tensor_count(t); i < n; i++) {
+        const int byte = ((const uint8_t *)t->data)[i];
+        if (!dfqi_group_fits(dfqi_group_grid_of((float)byte), top))
+            return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                             "%s: tensor %s.groups holds %d at element %lld, whose multiplier %d "
+                             "and zero point %d give numbers beyond 8 bits; quantize the float "
+                             "network again",
+                             path, name, byte, (long long)i, byte & DFQI_GROUP_TOP,
+                             byte >> DFQI_GROUP_BITS);
+    }
     return DFQ_OK;
 }
 
@@ -149,6 +194,7 @@ dfq_status dfqi_file_decode(const dfqi_safetensors *st, const char *path, const 
     int64_t dims[DFQI_RANK_MAX], count;
     int32_t rank;
     const dfq_tensor *codes = dfqi_file_find(st, name, ".codes"), *scale, *zero_point = NULL;
+    const dfq_tensor *groups;
     DFQI_TRY(dfqi_file_bits(st, path, name, &bits));
     DFQI_TRY(read_shape(st, path, name, &rank, dims, &count));
     DFQI_TRY(dfqi_file_need(st, path, name, ".scale", dims[0], 1, &scale));
@@ -166,9 +212,11 @@ dfq_status dfqi_file_decode(const dfqi_safetensors *st, const char *path, const 
     if (dfqi_file_find(st, layer, ".scale"))
         DFQI_TRY(dfqi_file_need(st, path, layer, ".scale", 0, 1, &input));
     const int64_t cols = count / dims[0];
+    DFQI_TRY(dfqi_file_groups(st, path, name, dims[0], cols, bits, &groups));
     const coded c = {.codes = (dfq_tensor *)(uintptr_t)codes, /* retained where it is kept */
                      .scale = (dfq_tensor *)(uintptr_t)scale,
                      .zero_point = (dfq_tensor *)(uintptr_t)zero_point,
+                     .groups = (dfq_tensor *)(uintptr_t)groups,
                      .input =
                          dfqi_column_factors(input, cols) ? (dfq_tensor *)(uintptr_t)input : NULL,
                      .count = count,

@@ -38,7 +38,8 @@ static bool ends_with(const char *text, const char *end)
 static dfq_status float_view(const dfqi_safetensors *st, const char *path, int bits, bool lazy,
                              dfqi_arena *names, dfqi_safetensors *view)
 {
-    static const char *const quant[] = {".scale", ".zero_point", ".range", ".shape", ".bits"};
+    static const char *const quant[] = {".scale", ".zero_point", ".range",
+                                        ".shape", ".bits",       ".groups"};
     view->entries = dfqi_calloc(st->ctx, (size_t)st->n_entries, sizeof *view->entries);
     if (!view->entries) return DFQ_E_NOMEM;
     for (int64_t i = 0; i < st->n_entries; i++) {
@@ -60,79 +61,6 @@ static dfq_status float_view(const dfqi_safetensors *st, const char *path, int b
         view->n_entries++;
     }
     return DFQ_OK;
-}
-
-static dfq_status copy_of(const dfq_tensor *t, dfq_tensor **slot)
-{
-    dfq_tensor *copy;
-    DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, t->rank, t->dims, &copy));
-    memcpy(copy->data, t->data, (size_t)dfqi_tensor_count(t) * sizeof(float));
-    dfqi_tensor_release(*slot);
-    *slot = copy;
-    return DFQ_OK;
-}
-
-/* Grids that begin at 0 or are symmetric have no zero point. Earlier versions had one for every
- * grid of a CNN, and no word in the metadata that says so. */
-static dfq_status check_zero_point(const dfqi_safetensors *st, const char *path,
-                                   const dfqi_site *site)
-{
-    bool has = site->kind == DFQI_SITE_WEIGHT_MINMAX || site->zero_point;
-    if (has || !dfqi_file_find(st, site->name, ".zero_point")) return DFQ_OK;
-    return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
-                     "%s: %s has zero points, the grids of mode improved have none; quantize the "
-                     "float network again",
-                     path, site->name);
-}
-
-static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_site *site)
-{
-    const dfq_tensor *scale, *zero_point, *range;
-    int64_t count = site->scale ? dfqi_tensor_count(site->scale) : 0;
-    if (dfqi_site_is_runtime(site)) {
-        if (!dfqi_file_find(st, site->name, ".scale")) return DFQ_OK;
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: tensor %s.scale must be missing, since metadata %s has scales found "
-                         "at run time; quantize the float network again",
-                         path, site->name, DFQI_META_ACT_SCALE);
-    }
-    DFQI_TRY(dfqi_file_need(st, path, site->name, ".scale", count, 1, &scale));
-    DFQI_TRY(copy_of(scale, &site->scale));
-    DFQI_TRY(check_zero_point(st, path, site));
-    if (site->kind == DFQI_SITE_WEIGHT) return DFQ_OK;
-    if (site->kind == DFQI_SITE_WEIGHT_MINMAX) {
-        DFQI_TRY(dfqi_file_need(st, path, site->name, ".zero_point", dfqi_tensor_count(scale), 0,
-                                &zero_point));
-        return copy_of(zero_point, &site->zero_point);
-    }
-    DFQI_TRY(dfqi_file_need(st, path, site->name, ".range", 2, 0, &range));
-    site->qmin = dfqi_tensor_f32(range)[0];
-    site->qmax = dfqi_tensor_f32(range)[1];
-    if (!(site->qmin < site->qmax && site->qmin >= -256 && site->qmax <= 255))
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: tensor %s.range is %g to %g, which no quantizer has; quantize the "
-                         "float network again",
-                         path, site->name, (double)site->qmin, (double)site->qmax);
-    int log = dfqi_site_is_map(site) && !dfqi_file_find(st, site->name, ".zero_point");
-    int values =
-        (int)(site->qmax - site->qmin) + 1 + log; /* zero is a value of a logarithmic grid */
-    if (values > 1 << site->bits)
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: tensor %s.range makes %d values, must make %d for %d bits; quantize "
-                         "the float network again",
-                         path, site->name, values, 1 << site->bits, site->bits);
-    if (log) {
-        site->kind = DFQI_SITE_LOG;
-        dfqi_tensor_release(site->zero_point);
-        site->zero_point = NULL;
-        return DFQ_OK;
-    }
-    if (!site->zero_point) return DFQ_OK;
-    DFQI_TRY(dfqi_file_need(st, path, site->name, ".zero_point", dfqi_tensor_count(scale), 0,
-                            &zero_point));
-    dfqi_tensor_release(site->zero_point);
-    site->zero_point = NULL;
-    return dfqi_whole_zero_points(zero_point, &site->zero_point);
 }
 
 static dfq_status read_grids(const dfqi_safetensors *st, const char *path, dfqi_grids *out)
@@ -159,10 +87,11 @@ static dfq_status read_grids(const dfqi_safetensors *st, const char *path, dfqi_
     return DFQ_OK;
 }
 
-/* Channels that share a grid of a row; the scheme checks whether they fit. */
-static dfq_status read_group(const dfqi_safetensors *st, const char *path, int32_t *out)
+/* Channels that share a grid; the scheme checks whether they fit. */
+static dfq_status read_group(const dfqi_safetensors *st, const char *path, const char *key,
+                             int32_t *out)
 {
-    const char *text = dfqi_st_meta_find(st, DFQI_META_ACT_GROUP);
+    const char *text = dfqi_st_meta_find(st, key);
     char show[DFQI_SHOW_MAX], again[16];
     if (!text) return DFQ_OK;
     for (const char *c = text; c < text + 5 && *c >= '0' && *c <= '9'; c++)
@@ -172,7 +101,7 @@ static dfq_status read_group(const dfqi_safetensors *st, const char *path, int32
     return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
                      "%s: metadata %s is \"%.20s\", must be a number of channels; quantize the "
                      "float network again",
-                     path, DFQI_META_ACT_GROUP, dfqi_show(text, show));
+                     path, key, dfqi_show(text, show));
 }
 
 /* The seed of a rotated stream. */
@@ -250,14 +179,16 @@ static dfq_status read_scheme(const dfqi_safetensors *st, const char *path, cons
     dfqi_grids grids;
     dfq_status status;
     DFQI_TRY(read_grids(st, path, &grids));
-    DFQI_TRY(read_group(st, path, &grids.act_group));
+    DFQI_TRY(read_group(st, path, DFQI_META_ACT_GROUP, &grids.act_group));
+    DFQI_TRY(read_group(st, path, DFQI_META_WEIGHT_GROUP, &grids.weight_group));
     DFQI_TRY(read_rotation(st, path, &net->arch, &grids.rotation));
     DFQI_TRY(dfqi_scheme_new_with(net, mode, widths, grids, &s));
     DFQI_GOTO(read_layers(st, path, &s), fail);
+    DFQI_GOTO(dfqi_scheme_group_weights(net, false, &s), fail);
     DFQI_GOTO(check_codes(st, path, &s), fail);
     for (int32_t i = 0; i < s.n_sites; i++) {
         DFQI_GOTO(check_bits(st, path, &s, &s.sites[i]), fail);
-        DFQI_GOTO(read_site(st, path, &s.sites[i]), fail);
+        DFQI_GOTO(dfqi_file_read_site(st, path, &s.sites[i]), fail);
     }
     *out = s;
     return DFQ_OK;
@@ -269,14 +200,15 @@ fail:
 /* A low-bit file of another format has other names. */
 static dfq_status check_format(const dfqi_safetensors *st, const char *path)
 {
+    static const char *const known[] = {DFQI_QUANT_FORMAT, DFQI_QUANT_FORMAT_ROW,
+                                        DFQI_QUANT_FORMAT_GROUP, DFQI_QUANT_FORMAT_5};
     const char *format = dfqi_st_meta_find(st, DFQI_META_FORMAT);
-    if (format && strcmp(format, DFQI_QUANT_FORMAT) == 0) return DFQ_OK;
-    if (format && strcmp(format, DFQI_QUANT_FORMAT_ROW) == 0) return DFQ_OK;
-    if (format && strcmp(format, DFQI_QUANT_FORMAT_GROUP) == 0) return DFQ_OK;
+    for (size_t i = 0; format && i < sizeof known / sizeof *known; i++)
+        if (strcmp(format, known[i]) == 0) return DFQ_OK;
     return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
                      "%s: the quantized network's format is %.8s, must be " DFQI_QUANT_FORMAT
-                     ", " DFQI_QUANT_FORMAT_ROW " or " DFQI_QUANT_FORMAT_GROUP
-                     "; quantize the float network again",
+                     ", " DFQI_QUANT_FORMAT_ROW ", " DFQI_QUANT_FORMAT_GROUP
+                     " or " DFQI_QUANT_FORMAT_5 "; quantize the float network again",
                      path, format ? format : "1");
 }
 

@@ -93,13 +93,11 @@ static bool make_u(job *j, double damping)
  * the errors, negative and in units of the diagonal of U. */
 static void round_block(job *j, int64_t r, int64_t first, int64_t end, float *v, float *minus)
 {
-    const dfqi_site *site = j->l->site;
     int64_t n = j->n;
-    float scale = dfqi_tensor_f32(site->scale)[r];
     for (int64_t i = first; i < end; i++) {
         const float *u = j->u + i * n;
         int32_t c = j->order[i].at;
-        float y = dfqi_round_value(site, v[i], scale);
+        float y = dfqi_round_at(j->l, r, c, v[i]);
         float e = (y - v[i]) / u[i];
         for (int64_t k = i + 1; k < end; k++) v[k] += e * u[k];
         minus[i - first] = e;
@@ -180,11 +178,11 @@ out:
 static void nearest_row(void *arg, int64_t r, int32_t thread)
 {
     dfqi_round_layer *l = arg;
-    float scale = dfqi_tensor_f32(l->site->scale)[r], *w = l->w + r * l->n;
+    float *w = l->w + r * l->n;
     (void)thread;
     for (int64_t c = 0; c < l->n; c++) {
         float s = l->col ? l->col[c] : 1.0f;
-        w[c] = dfqi_round_value(l->site, w[c] * s, scale) / s;
+        w[c] = dfqi_round_at(l, r, c, w[c] * s) / s;
     }
 }
 

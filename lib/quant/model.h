@@ -67,7 +67,7 @@ DFQI_CHECKED dfq_status dfqi_model_read_names(dfqi_model *m, const char *path);
 
 /* The metadata of such a file: meta[DFQI_MODEL_META], and their number. Keys and values belong to
  * `arena` or are static. */
-enum { DFQI_MODEL_META = DFQI_ARCH_META + 12 };
+enum { DFQI_MODEL_META = DFQI_ARCH_META + 13 };
 DFQI_CHECKED dfq_status dfqi_model_meta(const dfqi_model *m, dfqi_arena *arena, dfqi_st_meta *meta,
                                         int64_t *out_n);
 

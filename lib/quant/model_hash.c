@@ -23,6 +23,7 @@ static uint64_t hash_scheme(uint64_t hash, const dfqi_scheme *s)
         hash = dfqi_hash(hash, &site->qmax, sizeof site->qmax);
         hash = hash_floats(hash, site->scale);
         hash = hash_floats(hash, site->zero_point);
+        if (site->groups) hash = hash_floats(hash, site->groups);
     }
     return hash;
 }

@@ -42,11 +42,13 @@ static dfqi_id quantize_weight(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_sit
     double count = (double)dfqi_value_count(v), cols = count / (double)v->dims[0];
     dfqi_id col = site->input >= 0 ? p->scale[site->input] : DFQI_NONE;
     if (!site->follows) p->scale[i] = parameter(g, site, ".scale", site->scale, p->frozen);
-    if (codes) return dfqi_fq_weight_codes(g, w, p->scale[i], site->bits);
+    const dfqi_id groups = site->group ? dfqi_graph_param(g, NULL, site->groups, true) : DFQI_NONE;
+    if (codes) return dfqi_fq_weight_codes(g, w, p->scale[i], groups, site->bits);
     if (p->scheme->grids.weight_grid ==
         DFQI_WEIGHT_GRID_LSQ) /* published: as if the tensor had one scale */
         return dfqi_fq_weight_lsq(g, w, p->scale[i], site->bits, lsq_grad_mult(count, site->qmax));
-    return dfqi_fq_weight(g, w, col, p->scale[i], site->bits, lsq_grad_mult(cols, site->qmax));
+    return dfqi_fq_weight(g, w, col, p->scale[i], groups, site->bits,
+                          lsq_grad_mult(cols, site->qmax));
 }
 
 /* Min-max quantizers: AIT's on ReLU outputs, and MimiQ's of kind minmax (docs/METHODS.md,

@@ -111,7 +111,7 @@ static dfq_status check_zero_points(const dfqi_quantizer *q, const dfq_tensor *s
                                     const dfq_tensor *t)
 {
     char text[2][96];
-    if (q->kind == DFQI_SITE_WEIGHT || q->kind == DFQI_SITE_LOG)
+    if ((q->kind == DFQI_SITE_WEIGHT && !q->group) || q->kind == DFQI_SITE_LOG)
         return dfqi_fail(
             q->ctx, DFQ_E_INVALID,
             "zero points must be NULL for a %s grid; leave them out, or take kind uniform",
@@ -190,6 +190,10 @@ dfq_status dfqi_quantizer_split(const dfqi_quantizer *q, const dfq_tensor *x,
     dfqi_quantizer_parts p = {1, 1, 1, count, 1, 0, 0, 0};
     if (count < 1) return bad_shape(q, x, "it has no values");
     if (q->granularity == DFQ_GRANULARITY_AXIS) DFQI_TRY(split_axis(q, x, &p));
+    if (dfqi_quantizer_is_weight(q) && q->group) { /* each group as if it were a row */
+        if (count % q->group != 0) return bad_shape(q, x, "it is not whole groups of columns");
+        p = (dfqi_quantizer_parts){count / q->group, count / q->group, 1, q->group, 1, 0, 0, 0};
+    }
     if (q->granularity == DFQ_GRANULARITY_HEAD_CHANNEL) {
         if (x->rank != 4) return bad_shape(q, x, "must be [B,H,N,d]");
         p = (dfqi_quantizer_parts){d[0] * d[1], d[1], d[2], d[3], d[3], 0, 0, 0};

@@ -22,7 +22,7 @@ struct dfq_quantizer {
     dfqi_site_kind kind;
     int32_t bits;
     float qmin, qmax;
-    int64_t group;                /* row, of a model's site: channels that share a grid; 0: all */
+    int64_t group;                /* of a model's row or weight: channels with one grid; 0: all */
     int32_t granularity, axis;    /* DFQ_GRANULARITY_* */
     int32_t input_gradient;       /* DFQ_INPUT_GRADIENT_*, never AUTO */
     float scale_grad_factor;      /* 0: LSQ's 1 / sqrt(N qmax) */

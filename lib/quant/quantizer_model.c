@@ -84,6 +84,22 @@ static const float *factors_of(const dfqi_model *m, const dfqi_site *site, int64
     return site->input < 0 ? NULL : dfqi_column_factors(m->scheme.sites[site->input].scale, cols);
 }
 
+/* Those of the groups of a weight, row by row. */
+static dfq_status group_scales(const dfqi_model *m, const dfqi_site *site, int64_t cols,
+                               dfq_tensor **scales, dfq_tensor **zero)
+{
+    const int64_t n = dfqi_tensor_count(site->groups), each = cols / site->group;
+    DFQI_TRY(dfqi_tensor_new(m->ctx, DFQI_F32, 1, &n, scales));
+    DFQI_TRY(dfqi_tensor_new(m->ctx, DFQI_F32, 1, &n, zero));
+    for (int64_t i = 0; i < n; i++) {
+        float *scale = dfqi_tensor_f32(*scales) + i;
+        *scale = dfqi_tensor_f32(site->scale)[i / each];
+        dfqi_weight_grid_at(site, i / each, cols, i % each * site->group, scale,
+                            dfqi_tensor_f32(*zero) + i);
+    }
+    return DFQ_OK;
+}
+
 /* The grids that the weight has now. */
 static dfq_status weight_scales(const dfqi_model *m, const dfqi_site *site, dfq_tensor **scales,
                                 dfq_tensor **zero)
@@ -92,6 +108,7 @@ static dfq_status weight_scales(const dfqi_model *m, const dfqi_site *site, dfq_
     DFQI_TRY(need_weight(m, site, &w));
     int64_t rows = w->dims[0], cols = dfqi_tensor_count(w) / rows;
     const float *col = factors_of(m, site, cols);
+    if (site->groups) return group_scales(m, site, cols, scales, zero);
     DFQI_TRY(dfqi_tensor_new(m->ctx, DFQI_F32, 1, &rows, scales));
     if (site->kind == DFQI_SITE_WEIGHT_MINMAX)
         DFQI_TRY(dfqi_tensor_new(m->ctx, DFQI_F32, 1, &rows, zero));
@@ -146,8 +163,8 @@ dfq_status dfqi_model_get_quantizer(const dfqi_model *m, int32_t i, dfqi_quantiz
     memcpy(q->name, site->name, sizeof q->name);
     q->qmin = site->qmin;
     q->qmax = site->qmax;
-    dfq_status status = give_scales(m, site, q);
     q->group = site->group;
+    dfq_status status = give_scales(m, site, q);
     q->error = site->error;
     if (status == DFQ_OK)
         *out = q;

@@ -1,10 +1,11 @@
-/* Scales of a layer that is about to be rounded: the range of each row shrinks from its largest
- * magnitude until the squared error of its output is smallest, by the power of the inputs that the
- * student sees. */
+/* Grids of a layer that is about to be rounded: those of groups (weight_groups.h), or the range of
+ * each row shrinks from its largest magnitude until the squared error of its output is smallest, by
+ * the power of the inputs that the student sees. */
 #include <math.h>
 
 #include "base/parallel.h"
 #include "quant/rounding_priv.h"
+#include "quant/weight_groups.h"
 
 enum { SHRINKS = 24 };
 static const float shrink = 0.03f;
@@ -25,6 +26,11 @@ static void search_row(void *arg, int64_t r, int32_t thread)
     for (int64_t c = 0; c < l->n; c++) {
         top = fmaxf(top, fabsf(w[c] * (l->col ? l->col[c] : 1.0f)));
         j->power[r] += (double)w[c] * (double)w[c] * m->self[c * (l->n + 1)] / m->rows;
+    }
+    if (l->site->groups) {
+        const dfqi_group_row row = {w, l->col, m->self, l->n, l->n + 1};
+        j->error[r] = dfqi_search_groups(l->site, r, &row, true) / m->rows;
+        return;
     }
     j->error[r] = INFINITY;
     for (int k = 0; k < SHRINKS; k++) {

@@ -10,6 +10,7 @@
 
 #include <math.h>
 
+#include "kernel/weight_groups.h"
 #include "quant/scheme_priv.h"
 #include "quant/second_moments.h"
 
@@ -77,12 +78,23 @@ void dfqi_round_nearest(dfqi_round_layer *l);
 /* The bias takes up the mean difference to the teacher's output. */
 void dfqi_round_bias(dfqi_round_layer *l);
 
-/* The value of the code next to v on a grid of distance `scale`. */
+/* The value next to v on a grid of distance `scale`. */
 static inline float dfqi_round_value(const dfqi_site *site, float v, float scale)
 {
     float q = rintf(v / scale);
     q = q < site->qmin ? site->qmin : q > site->qmax ? site->qmax : q;
     return q * scale;
+}
+
+/* The value next to v, of column c, on the grid that row r has there. */
+static inline float dfqi_round_at(const dfqi_round_layer *l, int64_t r, int64_t c, float v)
+{
+    const dfqi_site *site = l->site;
+    const float scale = dfqi_tensor_f32(site->scale)[r];
+    if (!site->groups) return dfqi_round_value(site, v, scale);
+    const dfqi_group_grid g =
+        dfqi_group_grid_of(dfqi_tensor_f32(site->groups)[(r * l->n + c) / site->group]);
+    return dfqi_group_value(dfqi_group_code(v, scale, g, site->qmax - site->qmin), scale, g);
 }
 
 #endif

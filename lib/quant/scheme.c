@@ -15,6 +15,7 @@ void dfqi_site_fini(dfqi_site *site)
 {
     dfqi_tensor_release(site->scale);
     dfqi_tensor_release(site->zero_point);
+    dfqi_tensor_release(site->groups);
     dfqi_tensor_release(site->range);
 }
 
@@ -158,13 +159,6 @@ static void set_runtime(dfqi_site *site, dfqi_op_kind op, int32_t slot)
     dfqi_site_set_codes(site, keys || values);
 }
 
-/* Channels of a row of so many that share a scale; 0: all. */
-static int64_t group_of(const dfqi_scheme *s, int64_t channels)
-{
-    const int64_t group = s->grids.act_group;
-    return group > 0 && group < channels && channels % group == 0 ? group : 0;
-}
-
 static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
                          dfqi_id value, void *user)
 {
@@ -186,7 +180,8 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
     int runtime = s->grids.act_scale == DFQI_ACT_SCALE_ROW;
     if (!weight && runtime) {
         set_runtime(site, op, slot);
-        site->group = op == DFQI_OP_LINEAR ? group_of(s, dfqi_value_last(v)) : 0;
+        site->group =
+            op == DFQI_OP_LINEAR ? dfqi_group_of(s->grids.act_group, dfqi_value_last(v)) : 0;
         return value;
     }
     int softmax = op == DFQI_OP_MATMUL_NN && slot == 0;
@@ -343,7 +338,7 @@ dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode, dfqi_wi
     const bool chosen = grids.act_group == DFQI_ACT_GROUP_AUTO;
     DFQI_TRY(dfqi_choose_grids(net, mode, widths.act, &grids));
     DFQI_TRY(outline(net, mode, widths, grids, out));
-    if (dfqi_need_group(net, chosen, out) == DFQ_OK) return DFQ_OK;
-    dfqi_scheme_fini(out);
-    return DFQ_E_INVALID;
+    dfq_status status = dfqi_need_group(net, chosen, out);
+    if (status != DFQ_OK) dfqi_scheme_fini(out);
+    return status;
 }

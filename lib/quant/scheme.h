@@ -51,12 +51,15 @@ typedef struct dfqi_grids {
     /* scales of rows: channels of a linear layer's input that share one, where they are a share of
      * its row; 0: all channels of a row; DFQI_ACT_GROUP_AUTO: a new scheme chooses */
     int32_t act_group;
+    /* improved mode of a transformer: columns of a linear layer's weight of at most
+     * DFQI_GROUP_BITS that share a grid, as for activations */
+    int32_t weight_group;
     /* seed by which the network's stream is rotated (nn/rotate.h), so that the inputs of linear
      * layers have one scale; 0: it is not */
     uint64_t rotation;
 } dfqi_grids;
 
-enum { DFQI_ROTATION_SEED = 1, DFQI_ACT_GROUP_AUTO = -1 };
+enum { DFQI_ROTATION_SEED = 1, DFQI_ACT_GROUP_AUTO = -1, DFQI_WEIGHT_GROUP_AUTO = -1 };
 
 typedef enum dfqi_site_kind {
     DFQI_SITE_WEIGHT = 0, /* symmetric per row, codes -2^(b-1) .. 2^(b-1) - 1 */
@@ -82,10 +85,11 @@ typedef struct dfqi_site {
     dfq_tensor *scale;      /* WEIGHT: [O]; UNIFORM: [1], [C], [H] or [H*d]; LOG: [1], the top */
     dfq_tensor *zero_point; /* UNIFORM: like scale, or NULL: 0; WEIGHT_MINMAX from a file: [O]; else
                                NULL */
+    dfq_tensor *groups;     /* WEIGHT with `group`: [O,groups], kernel/weight_groups.h; else NULL */
     dfq_tensor
         *range;    /* UNIFORM from smallest to largest: [3], state of dfqi_track_range; else NULL */
     int64_t heads; /* operands with heads: those of one window; else 0 */
-    int64_t group; /* ROW: channels that share a scale; 0: all of a row */
+    int64_t group; /* ROW, WEIGHT: channels (columns) that share a grid; 0: all of a row */
     int32_t input; /* WEIGHT: site whose per-channel scales multiply the columns, or -1 */
     double error;  /* relative squared error on the calibration images; <0: not measured */
 } dfqi_site;
@@ -135,6 +139,10 @@ DFQI_CHECKED dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode,
 DFQI_CHECKED dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode,
                                              dfqi_widths widths, dfqi_grids grids,
                                              dfqi_scheme *out);
+/* Gives weights of few bits their groups, when the widths of all layers are known; a new scheme has
+ * none. Groups of which no weight is made are given up if they were chosen, else refused. */
+DFQI_CHECKED dfq_status dfqi_scheme_group_weights(const dfqi_network *net, bool chosen,
+                                                  dfqi_scheme *s);
 void dfqi_scheme_fini(dfqi_scheme *s);
 bool dfqi_site_is_weight(const dfqi_site *site);
 /* Are its grids found at run time? */
@@ -196,5 +204,9 @@ void dfqi_quant_pass_fini(dfqi_quant_pass *pass, dfq_context *ctx);
  * point; col: column factors or NULL. */
 void dfqi_weight_row(const dfqi_kernels *k, const dfqi_site *site, int64_t r, int64_t cols,
                      const float *row, const float *col, float *y, float *scale, float *zero_point);
+/* The grid in column c of that row, with codes qmin .. qmax: in a group *scale and *zero_point,
+ * those of the row, become the group's. */
+void dfqi_weight_grid_at(const dfqi_site *site, int64_t r, int64_t cols, int64_t c, float *scale,
+                         float *zero_point);
 
 #endif

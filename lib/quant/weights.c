@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "kernel/weight_groups.h"
 #include "quant/scheme_priv.h"
+#include "quant/weight_groups.h"
 
 enum { SHRINKS = 24 };
 
@@ -99,6 +101,46 @@ static dfq_status full_range(dfq_context *ctx, const dfqi_site *site, const dfq_
     return DFQ_OK;
 }
 
+typedef struct groups_job {
+    const dfqi_site *site;
+    dfqi_group_row row; /* of row 0 */
+    bool search;
+    double *error, *power; /* [rows] */
+} groups_job;
+
+static void groups_of_row(void *arg, int64_t r, int32_t thread)
+{
+    const groups_job *j = arg;
+    dfqi_group_row row = j->row;
+    (void)thread;
+    row.w += r * row.cols;
+    j->error[r] = dfqi_search_groups(j->site, r, &row, j->search);
+    for (int64_t c = 0; c < row.cols; c++)
+        j->power[r] += (double)row.w[c] * row.w[c] * (row.power ? row.power[c] : 1.0);
+}
+
+/* The grids of a weight's groups. */
+static dfq_status calibrate_groups(dfq_context *ctx, dfqi_site *site, const dfq_tensor *w,
+                                   const float *col, const double *moment, bool search)
+{
+    const int64_t rows = w->dims[0];
+    double error = 0, power = 0;
+    groups_job j = {.site = site,
+                    .row = {dfqi_tensor_f32(w), col, moment, dfqi_tensor_count(w) / rows, 1},
+                    .search = search};
+    j.error = dfqi_calloc(ctx, 2 * (size_t)rows, sizeof *j.error);
+    if (!j.error) return DFQ_E_NOMEM;
+    j.power = j.error + rows;
+    dfqi_parallel_for(ctx, rows, groups_of_row, &j);
+    for (int64_t r = 0; r < rows; r++) {
+        error += j.error[r];
+        power += j.power[r];
+    }
+    dfqi_free(ctx, j.error);
+    site->error = power > 0 ? error / power : 0;
+    return DFQ_OK;
+}
+
 dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net, double *const *moments)
 {
     for (int32_t i = 0; i < s->n_sites; i++) {
@@ -109,6 +151,11 @@ dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net, doubl
         if (!w) return dfqi_fail(s->ctx, DFQ_E_INTERNAL, "no parameter %s", site->name);
         int32_t in = site->input;
         const float *col = in >= 0 ? dfqi_tensor_f32(s->sites[in].scale) : NULL;
+        if (site->groups) {
+            DFQI_TRY(calibrate_groups(s->ctx, site, w, col, in >= 0 ? moments[in] : NULL,
+                                      (s->rounding & DFQI_ROUND_SEARCH) != 0));
+            continue;
+        }
         DFQI_TRY(dfqi_search_weight(s->ctx, w, site->bits, col, in >= 0 ? moments[in] : NULL,
                                     dfqi_tensor_f32(site->scale), &error, &power));
         site->error = power > 0 ? error / power : 0;
@@ -122,7 +169,11 @@ void dfqi_weight_row(const dfqi_kernels *k, const dfqi_site *site, int64_t r, in
 {
     const float *own = site->scale ? dfqi_tensor_f32(site->scale) + r : NULL;
     *zero_point = 0;
-    if (site->kind == DFQI_SITE_WEIGHT) {
+    if (own && site->groups) {
+        const dfqi_group_row all = {row, col, NULL, cols, 1};
+        dfqi_groups_apply(site, r, &all, y);
+        *scale = *own;
+    } else if (site->kind == DFQI_SITE_WEIGHT) {
         k->fq_weight(1, cols, site->bits, row, col, own, y, scale);
     } else if (own) { /* from a file: on its grid already */
         memcpy(y, row, (size_t)cols * sizeof *y);
@@ -131,4 +182,14 @@ void dfqi_weight_row(const dfqi_kernels *k, const dfqi_site *site, int64_t r, in
     } else {
         k->fq_weight_range(1, cols, site->bits, row, y, scale, zero_point);
     }
+}
+
+void dfqi_weight_grid_at(const dfqi_site *site, int64_t r, int64_t cols, int64_t c, float *scale,
+                         float *zero_point)
+{
+    if (!site->groups) return;
+    const dfqi_group_grid g =
+        dfqi_group_grid_of(dfqi_tensor_f32(site->groups)[(r * cols + c) / site->group]);
+    *scale *= g.multiplier;
+    *zero_point = g.zero_point + site->qmin;
 }

@@ -153,6 +153,8 @@ enum { DFQI_RT_FLOATS = 1, DFQI_RT_CODES = 2 };
 typedef struct dfqi_rt_source {
     dfqi_id w, col;                  /* values, and column factors or DFQI_NONE */
     const float *scale, *zero_point; /* of each row; NULL: from its values */
+    const float *groups; /* grids of a row's groups (kernel/weight_groups.h), `n_groups` a row */
+    int64_t n_groups;
     int32_t bits;
     bool asymmetric;
 } dfqi_rt_source;

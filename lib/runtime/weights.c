@@ -5,10 +5,11 @@
 #include "graph/ops.h"
 #include "kernel/codes.h"
 #include "kernel/row_grid.h"
+#include "kernel/weight_groups.h"
 #include "runtime/program_priv.h"
 
-/* Operands of fq_weight: w, column factors, scales; attr i: bits, 1: asymmetric. */
-enum { W, COL, SCALE };
+/* Operands of fq_weight: w, column factors, scales, groups; attr i: bits, 1: asymmetric. */
+enum { W, COL, SCALE, GROUPS };
 /* Operands of batchnorm, attr f[0] eps. */
 enum { MEAN = 1, VAR, GAMMA, BETA };
 
@@ -46,6 +47,8 @@ bool dfqi_rt_source_of(const dfqi_rt_builder *b, const dfqi_node *base, dfqi_rt_
                                 .scale = content(b, fq->in[SCALE]),
                                 .bits = (int32_t)fq->attr.i[0],
                                 .asymmetric = fq->attr.i[1] != 0};
+        out->groups = content(b, fq->in[GROUPS]);
+        if (out->groups) out->n_groups = dfqi_graph_value(b->g, fq->in[GROUPS])->dims[1];
         return dfqi_graph_value(b->g, out->w)->kind == DFQI_VALUE_PARAM;
     }
     const int32_t i = b->scheme ? dfqi_site_index(b->scheme, base->op, base->name, 1) : -1;
@@ -86,12 +89,19 @@ static float number_of(const dfqi_row_grid *g, float w, const float *col, int64_
     return dfqi_code_uniform(v, g->scale, g->zero_point, g->qmin, g->qmax) - g->zero_point;
 }
 
+/* The same in a group of the row. */
+static float group_number(const dfqi_rt_source *s, const dfqi_row_grid *row, float byte, float v)
+{
+    const dfqi_group_grid g = dfqi_group_grid_of(byte);
+    return dfqi_group_number(dfqi_group_code(v, row->scale, g, (float)((1 << s->bits) - 1)), g);
+}
+
 /* Codes less zero points need more bits than codes, up to a byte. */
 static int bits_of(const dfqi_rt_builder *b, const dfqi_rt_source *s)
 {
     const dfqi_value *v = dfqi_graph_value(b->g, s->w);
     const float *w = s->zero_point ? NULL : content(b, s->w);
-    int bits = s->bits;
+    int bits = s->groups ? 8 : s->bits;
     for (int64_t r = 0; r < v->dims[0] && s->asymmetric; r++) {
         const dfqi_row_grid g = grid_of(b, s, w, r, dfqi_value_count(v) / v->dims[0]);
         const float lo = g.qmin - g.zero_point, hi = g.qmax - g.zero_point;
@@ -152,9 +162,13 @@ static void make_codes(const dfqi_rt_builder *b, const dfqi_rt_weight *w, const 
     const float *col = content(b, w->from.col);
     for (int64_t r = 0; r < w->step->matrix.n; r++) {
         const dfqi_row_grid g = grid_of(b, &w->from, from, r, cols);
+        const float *groups = w->from.groups ? w->from.groups + r * w->from.n_groups : NULL;
         scale[r] = g.scale;
         for (int64_t i = 0; i < cols; i++) {
-            const float number = number_of(&g, from[r * cols + i], col, i);
+            const float number =
+                groups ? group_number(&w->from, &g, groups[i * w->from.n_groups / cols],
+                                      col ? from[r * cols + i] * col[i] : from[r * cols + i])
+                       : number_of(&g, from[r * cols + i], col, i);
             codes[r * cols + i] = isnan(number) ? 0 : (int8_t)number;
             if (isnan(number)) scale[r] = NAN;
         }

@@ -80,7 +80,9 @@ static void count_weight(void *arg, int64_t i, int32_t thread)
         dfqi_weight_row(j->k, w->site, r, w->cols, x, w->col, y, &scale, &zero_point);
         for (int64_t p = 0; p < w->cols; p++) {
             float v = w->col ? x[p] * w->col[p] : x[p];
-            float u = v / scale + zero_point, q = fmaxf(qmin, fminf(qmax, rintf(u)));
+            float step = scale;
+            dfqi_weight_grid_at(w->site, r, w->cols, p, &step, &zero_point);
+            float u = v / step + zero_point, q = fmaxf(qmin, fminf(qmax, rintf(u)));
             int8_t code = (int8_t)q;
             if (!j->rows) first[p] = last[p] = code;
             now += code != last[p];

@@ -33,7 +33,9 @@ static void leave_middle(const dfqi_reconstruct *r, const dfqi_unit_item *item, 
         const float *own = dfqi_tensor_f32(from) + o * cols;
         dfqi_weight_row(k, site, o, cols, w, col, code, &scale, &zero_point);
         for (int64_t c = 0; c < cols; c++) {
-            float most = reach * scale / (col ? col[c] : 1);
+            float step = scale;
+            dfqi_weight_grid_at(site, o, cols, c, &step, &zero_point);
+            float most = reach * step / (col ? col[c] : 1);
             w[c] = fminf(fmaxf(own[c], code[c] - most), code[c] + most);
         }
     }

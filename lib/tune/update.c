@@ -83,6 +83,8 @@ dfq_status dfqi_tune_inundate(dfqi_tune *t)
                                .p = dfqi_tensor_f32(item->tensor),
                                .moments = &item->moments};
         if (site->scale) at->grid.scale = dfqi_tensor_f32(site->scale);
+        if (site->groups) at->groups = dfqi_tensor_f32(site->groups);
+        if (site->groups) at->n_groups = site->groups->dims[1];
         if (site->input >= 0) at->grid.s = dfqi_tensor_f32(sites[site->input].scale);
         at++;
     }

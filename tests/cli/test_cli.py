@@ -56,6 +56,11 @@ class Part:
         with open(self.path(*parts), "rb") as f:
             return f.read()
 
+    def header(self, file):
+        """Of a safetensors file: {name: {dtype, shape, data_offsets}}."""
+        data = self.read(file)
+        return json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+
     def names(self):
         return sorted(os.listdir(self.dir))
 
@@ -457,8 +462,8 @@ class Results(Part):
         assert self.read("q1") == self.read("q2")
         assert b"Bits of layers</h2>" in self.read("page.html")
         assert re.search(rb"<span>weights [0-9.]+ bits in the mean</span>", self.read("page.html"))
-        sizes = {f: sum(l["values"] * l["bits"] for l in json.loads(self.works("info", f, "-v", "--json").out)["layers"]
-                        if l["bits"] < 32) for f in ("q1", "plain")}
+        sizes = {f: sum(t["data_offsets"][1] - t["data_offsets"][0] for name, t in self.header(f).items()
+                        if name.endswith(".codes")) for f in ("q1", "plain")}
         assert sizes["q1"] <= sizes["plain"], sizes
         quantize = ["quantize", "tiny.safetensors", "-o", "q3", "--no-images", "--images", "2"]
         for more, text in ((["--bits", "w4a4"], "--bits and --mean-bits exclude"),
@@ -734,12 +739,10 @@ class Results(Part):
             for file in (model, "q"):
                 told = json.loads(self.works("info", file, "-v", "--json").out)["layers"]
                 assert file == model or told == layers, (told, layers)
-                data = self.read(file)
-                size = int.from_bytes(data[:8], "little")
                 have = {}
-                header = json.loads(data[8:8 + size])
+                header = self.header(file)
                 for name, t in header.items():
-                    part = re.sub(r"\.(codes|scale|zero_point)$", "", name)
+                    part = re.sub(r"\.(codes|groups|scale|zero_point)$", "", name)
                     if name.endswith((".shape", ".range", ".bits")) or (
                             part != name and part + ".codes" not in header):
                         continue # no values, or of an activation
@@ -780,6 +783,7 @@ class Results(Part):
                    "--no-images", "--act-group", "16")
         assert self.read("q") != first
         assert json.loads(self.works("info", "q", "--json").out)["act_group"] == 16
+        assert json.loads(self.works("info", "q", "--json").out)["weight_group"] == 16
         page = self.read("r.html")
         assert b"none; weights rounded on 128 of dead leaves" in page
         assert re.search(r", report [\d.]+ s\) and ", r.err), r.err
@@ -1487,6 +1491,12 @@ class Cnn(Part):
         refuse("--rotate is \"x\", must be auto, off or on", "--rotate", "x")
         refuse("--act-group is for scales of rows", "--act-group", "16", "--mode", "parity",
                model="tiny.safetensors")
+        refuse("--weight-group is for --mode improved", "--weight-group", "16", "--mode", "parity",
+               model="tiny.safetensors")
+        refuse("weight_group is 24, must be 0 or a multiple of 16", "--weight-group", "24", "--no-images",
+               model="tiny.safetensors")
+        refuse("has weights of at most 4 bits of several such groups", "--weight-group", "256",
+               "--no-images", model="tiny.safetensors")
         refuse("act_group is 24, must be 0 or a multiple of 16", "--act-group", "24", "--no-images",
                model="tiny.safetensors")
         refuse("no linear layer of vit_test has inputs of several such groups", "--act-group", "4096",

@@ -57,7 +57,7 @@ def main():
             check(library, model, args)
         r = subprocess.run([sys.executable, os.path.join(sys.argv[2], "read_quantized.py"), "tiny.safetensors"],
                            capture_output=True, text=True, check=False)
-        assert r.returncode == 1 and "dfq.format is None, must be 2, 3 or 4" in r.stderr, r
+        assert r.returncode == 1 and "dfq.format is None, must be 2, 3, 4 or 5" in r.stderr, r
 
 
 main()

@@ -136,9 +136,9 @@ static dfqi_id mistake(dfqi_graph *g, int i)
     case 48:
         return dfqi_fq_log(g, X(4, 6), W(6), 7);
     case 49:
-        return dfqi_fq_weight(g, W(4, 6), W(4), DFQI_NONE, 4, 1);
+        return dfqi_fq_weight(g, W(4, 6), W(4), DFQI_NONE, DFQI_NONE, 4, 1);
     case 50:
-        return dfqi_fq_weight(g, W(4, 6), DFQI_NONE, W(6), 4, 1);
+        return dfqi_fq_weight(g, W(4, 6), DFQI_NONE, W(6), DFQI_NONE, 4, 1);
     case 51:
         return conv(g, X(6, 3), W(5, 3, 1, 1), DFQI_NONE, 1);
     case 52:
@@ -312,7 +312,7 @@ START_TEST(test_wrong_calls)
 
     r = dfqt_rig(1, 2, 1);
     g = r.g;
-    ck_assert_int_eq(dfqi_fq_weight(g, W(4, 6), DFQI_NONE, DFQI_NONE, 9, 1), DFQI_NONE);
+    ck_assert_int_eq(dfqi_fq_weight(g, W(4, 6), DFQI_NONE, DFQI_NONE, DFQI_NONE, 9, 1), DFQI_NONE);
     ck_assert_int_eq(dfqi_graph_status(g), DFQ_E_INVALID);
     dfqt_rig_fini(&r);
 

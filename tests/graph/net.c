@@ -15,7 +15,7 @@ static dfqi_id quantize(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_
     const net *n = user;
     (void)name;
     if (op == DFQI_OP_LINEAR && slot == 1)
-        return dfqi_fq_weight(g, value, DFQI_NONE, DFQI_NONE, 4, 1);
+        return dfqi_fq_weight(g, value, DFQI_NONE, DFQI_NONE, DFQI_NONE, 4, 1);
     return dfqi_fq(g, value, n->scale, n->zero_point, -8, 7, 0.1f, 0.1f);
 }
 

@@ -203,7 +203,8 @@ static void check_weight(const rig *r, dfqi_id out, const float *seed, int lsq)
     int64_t clipped = 0;
     const dfqi_value *w = dfqi_graph_value(r->g, r->input[0]);
     int64_t rows = w->dims[0], cols = dfqi_value_count(w) / rows;
-    const float *col = r->n == 4 ? r->data[1] : NULL;
+    const float *groups = r->n == 5 ? r->data[3] : NULL;
+    const float *col = r->n >= 4 ? r->data[1] : NULL;
     const float *learned = r->n_wrt > 1 ? r->data[r->wrt[1]] : NULL;
     memset(&want, 0, sizeof want);
     for (int64_t o = 0; o < rows; o++) {
@@ -215,13 +216,16 @@ static void check_weight(const rig *r, dfqi_id out, const float *seed, int lsq)
         scale = learned ? learned[o] : 2 * m / 7;
         for (int64_t c = 0; c < cols; c++) {
             double s = col ? (double)col[c] : 1;
-            float u = r->data[0][o * cols + c] * (float)s / scale;
-            double q = u < -4 ? -4 : u > 3 ? 3 : (double)rintf(u);
-            int inside = u >= -4 && u <= 3;
-            want.y[o * cols + c] = q * (double)scale / s;
+            const int byte = groups ? (int)groups[(o * cols + c) / 2] : 1 + 16 * 4;
+            const int low = -(byte / 16), high = 7 + low, times = byte % 16;
+            float u = r->data[0][o * cols + c] * (float)s / (scale * (float)times);
+            double q = u < (float)low ? low : u > (float)high ? high : (double)rintf(u);
+            int inside = u >= (float)low && u <= (float)high;
+            want.y[o * cols + c] = q * (double)scale * times / s;
             want.dx[o * cols + c] = inside ? (double)seed[o * cols + c] : 0;
             clipped += !inside;
-            want.dscale[o] += 0.3 * (double)seed[o * cols + c] * (inside ? q - (double)u : q) / s;
+            want.dscale[o] +=
+                0.3 * (double)seed[o * cols + c] * (inside ? q - (double)u : q) * times / s;
         }
     }
     near("y", dfqi_exec_data(r->e, out), want.y, rows * cols);

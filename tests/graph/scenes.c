@@ -449,20 +449,31 @@ static dfqi_id fq_log(rig *r)
 
 static dfqi_id fq_weight(rig *r)
 {
-    return dfqi_fq_weight(r->g, WRT(0, 3, 4, 3, 2), DFQI_NONE, DFQI_NONE, 3, 1);
+    return dfqi_fq_weight(r->g, WRT(0, 3, 4, 3, 2), DFQI_NONE, DFQI_NONE, DFQI_NONE, 3, 1);
 }
 
 static dfqi_id fq_weight_learned(rig *r)
 {
     dfqi_id w = WRT(0, 2, 4, 6), col = dfqt_input(r, 0, 1, DIMS(6), 0.5f, 2.0f);
     dfqi_id scale = dfqt_wrt(r, 0, 1, DIMS(4), 0.1f, 0.4f);
-    return dfqi_fq_weight(r->g, w, col, scale, 3, 0.3f);
+    return dfqi_fq_weight(r->g, w, col, scale, DFQI_NONE, 3, 0.3f);
 }
 
 static dfqi_id fq_weight_scale(rig *r)
 {
     dfqi_id w = WRT(0, 2, 4, 6), scale = dfqt_wrt(r, 0, 1, DIMS(4), 0.1f, 0.4f);
-    return dfqi_fq_weight(r->g, w, DFQI_NONE, scale, 3, 0.3f);
+    return dfqi_fq_weight(r->g, w, DFQI_NONE, scale, DFQI_NONE, 3, 0.3f);
+}
+
+/* Three groups of two columns. */
+static dfqi_id fq_weight_groups(rig *r)
+{
+    dfqi_id w = WRT(0, 2, 4, 6), col = dfqt_input(r, 0, 1, DIMS(6), 0.5f, 2.0f);
+    dfqi_id scale = dfqt_wrt(r, 0, 1, DIMS(4), 0.1f, 0.2f);
+    dfqi_id groups = dfqt_input(r, 0, 2, DIMS(4, 3), 0, 1);
+    for (int i = 0; i < 12; i++)
+        dfqt_data(r, groups)[i] = (float)(1 + i % 4 + 16 * (2 + i % 5)); /* m 1..4, z 2..6 */
+    return dfqi_fq_weight(r->g, w, col, scale, groups, 3, 0.3f);
 }
 
 static dfqi_id fq_weight_lsq(rig *r)
@@ -518,6 +529,7 @@ const scene dfqt_surrogate[] = {
     {"fq_column, unsigned", DFQI_OP_FQ_ROW, 1, fq_column_unsigned},
     {"fq_weight", DFQI_OP_FQ_WEIGHT, 1, fq_weight},
     {"fq_weight, columns and scale", DFQI_OP_FQ_WEIGHT, 1, fq_weight_learned},
+    {"fq_weight, groups", DFQI_OP_FQ_WEIGHT, 1, fq_weight_groups},
     {"fq_weight, scale", DFQI_OP_FQ_WEIGHT, 1, fq_weight_scale},
     {"fq_weight, LSQ", DFQI_OP_FQ_WEIGHT, 1, fq_weight_lsq},
     {"fq_weight, range", DFQI_OP_FQ_WEIGHT, 1, fq_weight_range},

@@ -27,6 +27,7 @@ TCase *dfqt_contents_case(void);
 TCase *dfqt_estimate_case(void);
 TCase *dfqt_row_case(void);
 TCase *dfqt_row_groups_case(void);
+TCase *dfqt_weight_groups_case(void);
 
 enum { DFQT_IMAGES = 6, DFQT_IMAGE = 3 * 16 * 16, DFQT_CLASSES = 5 };
 

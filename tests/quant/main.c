@@ -26,5 +26,6 @@ int main(void)
     suite_add_tcase(s, dfqt_estimate_case());
     suite_add_tcase(s, dfqt_row_case());
     suite_add_tcase(s, dfqt_row_groups_case());
+    suite_add_tcase(s, dfqt_weight_groups_case());
     return dfqt_run(s);
 }

@@ -350,7 +350,7 @@ START_TEST(test_weight_op)
     op_rig r = op_begin(q, w, true);
     r.y = range     ? dfqi_fq_weight_range(r.g, r.x, 3)
           : _i == 3 ? dfqi_fq_weight_lsq(r.g, r.x, r.scale, 3, 1)
-                    : dfqi_fq_weight(r.g, r.x, r.col, r.scale, 3, 1);
+                    : dfqi_fq_weight(r.g, r.x, r.col, r.scale, DFQI_NONE, 3, 1);
     if (_i == 5) {
         dfq_tensor *dy, *y, *again;
         OK(dfqi_quantizer_apply(q, w, &y));

@@ -170,8 +170,8 @@ static void spoil(dfq_context *ctx, const char *key, char *value, char *extra)
 
 START_TEST(test_broken_files)
 {
-    static char column[] = "column", five[] = "5", scale[] = "head.input.scale";
-    static const char *const wants[] = {"dfq.act_scale must be row", "must be 2, 3 or 4",
+    static char column[] = "column", nine[] = "9", scale[] = "head.input.scale";
+    static const char *const wants[] = {"dfq.act_scale must be row", "must be 2, 3, 4 or 5",
                                         "head.input.scale must be missing"};
     static const dfq_status statuses[] = {DFQ_E_CORRUPT, DFQ_E_UNSUPPORTED, DFQ_E_CORRUPT};
     dfq_context *ctx = dfqt_context(1);
@@ -182,7 +182,7 @@ START_TEST(test_broken_files)
               i == 0   ? "dfq.act_scale"
               : i == 1 ? "dfq.format"
                        : NULL,
-              i ? five : column, i == 2 ? scale : NULL);
+              i ? nine : column, i == 2 ? scale : NULL);
         ck_assert_int_eq(dfqi_model_load(ctx, path, NULL, &r), statuses[i]);
         ck_assert_msg(strstr(ctx->error, wants[i]) && !strchr(ctx->error, '\n'), "%s", ctx->error);
     }

@@ -69,6 +69,7 @@ dfq_status dfqt_quantize_with(const dfqi_model *teacher, dfqi_mode mode, dfqi_wi
     dfq_status status;
     dfqt_images(x);
     DFQI_GOTO(dfqi_scheme_new_with(&teacher->net, mode, widths, grids, &scheme), out);
+    DFQI_GOTO(dfqi_scheme_group_weights(&teacher->net, false, &scheme), out);
     DFQI_GOTO(dfqi_network_clone(&teacher->net, &net), out);
     DFQI_GOTO(dfqi_scheme_calibrate(&scheme, &teacher->net, &net, x, DFQT_IMAGES), out);
     status = dfqi_model_new(&net, &scheme, out);

@@ -72,7 +72,8 @@ dfq_graph *dfqt_network(dfq_context *ctx, int i)
     dfqi_mode mode = i == DFQT_LOW_PARITY ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED;
     const int groups = i == DFQT_LOW_ROW_GROUPS, rows = i == DFQT_LOW_ROW || groups;
     dfqi_grids grids = {.act_scale = rows ? DFQI_ACT_SCALE_ROW : DFQI_ACT_SCALE_TENSOR,
-                        .act_group = groups ? 16 : 0};
+                        .act_group = groups ? 16 : 0,
+                        .weight_group = groups ? 16 : 0};
     dfq_graph *net, *low;
     if (i < DFQI_FAMILY_COUNT) return dfqt_family(ctx, i);
     if (i == DFQT_FLOAT_VIT_HEADS) return dfqt_family(ctx, DFQT_VIT_HEADS);

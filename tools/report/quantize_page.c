@@ -290,6 +290,10 @@ static void fill_provenance(const struct quantize *q, struct page *p)
                  low.act_group > 0 ? "per group of channels of a row (token), at run time"
                  : low.act_scale == DFQ_ACT_SCALE_ROW ? "per row (token), at run time"
                                                       : "per tensor, static");
+        if (low.weight_group > 0)
+            snprintf(new_row(p, "scales of weights"), PAGE_TEXT,
+                     "per row, with a multiplier and a zero point for %d columns each",
+                     (int)low.weight_group);
     }
     if (q->n_fronts > 0) page_front_accelerator(q, new_row(p, "accelerator"), PAGE_TEXT);
     if (o->n_layers)
