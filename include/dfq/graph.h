@@ -155,8 +155,7 @@ typedef struct dfq_load_options {
     /** A file of names of the classes, as many as there are: one a line, each maybe behind its
      *  ImageNet synset ("n01440764 tench"), or JSON: a list, an object from numbers to names
      *  ({"0": "tench"}, {"0": ["n01440764", "tench"]}) or from names to numbers, or with such an
-     *  object as "id2label". They replace those of the metadata. Not used by dfq_runtime_load().
-     *  NULL: not said */
+     *  object as "id2label". They replace those of the metadata. NULL: not said */
     const char *class_names;
     int64_t image_width;      /**< width of an input that is no square, and `image` its height, as
                                    many patches as the positions of a ViT have; 0: it is a square */

@@ -136,6 +136,11 @@ DFQ_API void dfq_runtime_release(dfq_runtime *runtime);
 /** Fills `out_info` as far as its struct_size allows. @return ::DFQ_E_INVALID. */
 DFQ_CHECKED dfq_status dfq_runtime_get_info(const dfq_runtime *runtime, dfq_runtime_info *out_info);
 
+/** Name of class i, as dfq_graph_get_class_name() has it of the network that the runtime was made
+ *  of. "": not known, or there is no such class; "" for NULL. Borrowed: it lives as long as the
+ *  runtime or a clone of it. Any thread. */
+DFQ_API const char *dfq_runtime_get_class_name(const dfq_runtime *runtime, int64_t i);
+
 /** Fills `input` with the sizes of the network, n = 1, bytes with channels last, no data.
  *  @param size sizeof *input */
 DFQ_API void dfq_runtime_input_init(dfq_runtime_input *input, size_t size,

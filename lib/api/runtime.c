@@ -38,6 +38,7 @@ dfq_status dfq_runtime_load(dfq_context *context, const char *path, const dfq_lo
     DFQI_TRY(dfqi_options_read(context, "dfq_runtime_options", options, &o, sizeof o));
     DFQI_TRY(dfqi_import_is_onnx(path) ? dfqi_import_load(context, path, &l, &m)
                                        : dfqi_model_load_lazily(context, path, &l, &m));
+    DFQI_TRY(dfqi_graph_named(m, l.class_names, &m));
     dfq_status status = dfqi_runtime_new(m, &o, out_runtime);
     dfqi_model_release(m);
     return status;
@@ -65,6 +66,13 @@ dfq_status dfq_runtime_get_info(const dfq_runtime *runtime, dfq_runtime_info *ou
     DFQI_NEED(ctx, out_info);
     dfqi_runtime_info(runtime, &info);
     return dfqi_info_write(ctx, "dfq_runtime_info", &info, sizeof info, out_info);
+}
+
+const char *dfq_runtime_get_class_name(const dfq_runtime *runtime, int64_t i)
+{
+    const dfqi_class_names *names = runtime != NULL ? dfqi_runtime_names(runtime) : NULL;
+    if (names == NULL || i < 0 || i >= dfqi_class_names_count(names)) return "";
+    return dfqi_class_names_get(names, i);
 }
 
 /* -- runs -------------------------------------------------------------------------------------- */

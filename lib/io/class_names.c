@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/compiler.h"
 #include "base/memory.h"
 #include "io/file.h"
 #include "io/json.h"
@@ -20,7 +21,7 @@ typedef struct word {
 
 struct dfqi_class_names {
     dfq_context *ctx; /* retained */
-    int32_t refs;
+    int32_t refs;     /* atomic: runtimes of several threads share it */
     dfqi_arena arena;
     int64_t n, n_words;
     const char **names, **synsets; /* of a class; a synset may be NULL */
@@ -50,13 +51,13 @@ static dfq_status begin(dfq_context *ctx, int64_t n, dfqi_class_names **out)
 dfqi_class_names *dfqi_class_names_retain(const dfqi_class_names *n)
 {
     dfqi_class_names *own = (dfqi_class_names *)(uintptr_t)n; /* counts are not what is promised */
-    if (own) own->refs++;
+    if (own) dfqi_ref_inc(&own->refs);
     return own;
 }
 
 void dfqi_class_names_release(dfqi_class_names *n)
 {
-    if (!n || --n->refs > 0) return;
+    if (!n || dfqi_ref_dec(&n->refs) > 0) return;
     dfq_context *ctx = n->ctx;
     dfqi_arena_fini(&n->arena);
     dfqi_free(ctx, n->names);

@@ -341,6 +341,7 @@ static void describe(const dfqi_model *m, dfqi_program *p)
     p->classes = m->net.arch.classes;
     p->quantized = m->quantized;
     p->backbone = dfqi_arch_is_backbone(&m->net.arch);
+    p->names = dfqi_class_names_retain(m->net.names);
     p->preprocess = dfqi_model_preprocess(m);
     for (int c = 0; c < 3; c++)
         dfqi_image_table(p->preprocess.mean[c], p->preprocess.std[c], p->table[c]);
@@ -377,24 +378,4 @@ out:
     else
         dfqi_program_release(p);
     return status;
-}
-
-dfqi_program *dfqi_program_retain(dfqi_program *p)
-{
-    dfqi_ref_inc(&p->refs);
-    return p;
-}
-
-void dfqi_program_release(dfqi_program *p)
-{
-    if (!p || dfqi_ref_dec(&p->refs) > 0) return;
-    dfq_context *ctx = p->ctx;
-    dfqi_free(ctx, p->values);
-    dfqi_free(ctx, p->steps);
-    dfqi_free(ctx, p->segments);
-    dfqi_free(ctx, p->parts);
-    dfqi_free(ctx, p->outputs);
-    dfqi_free(ctx, p->constants);
-    dfqi_free(ctx, p);
-    dfqi_context_release(ctx);
 }

@@ -123,6 +123,7 @@ typedef struct dfqi_program {
     int64_t channels, classes;
     int32_t backbone; /* outputs are features */
     int32_t quantized;
+    dfqi_class_names *names; /* NULL: not known */
     dfqi_preprocess preprocess;
     float table[3][256]; /* normalised pixels */
 } dfqi_program;

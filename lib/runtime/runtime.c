@@ -104,6 +104,27 @@ dfq_status dfqi_runtime_clone(const dfqi_runtime *rt, dfq_context *ctx, dfqi_run
     return make(ctx, dfqi_program_retain(rt->p), rt->seconds != NULL, out);
 }
 
+dfqi_program *dfqi_program_retain(dfqi_program *p)
+{
+    dfqi_ref_inc(&p->refs);
+    return p;
+}
+
+void dfqi_program_release(dfqi_program *p)
+{
+    if (!p || dfqi_ref_dec(&p->refs) > 0) return;
+    dfq_context *ctx = p->ctx;
+    dfqi_free(ctx, p->values);
+    dfqi_free(ctx, p->steps);
+    dfqi_free(ctx, p->segments);
+    dfqi_free(ctx, p->parts);
+    dfqi_free(ctx, p->outputs);
+    dfqi_free(ctx, p->constants);
+    dfqi_class_names_release(p->names);
+    dfqi_free(ctx, p);
+    dfqi_context_release(ctx);
+}
+
 void dfqi_runtime_free(dfqi_runtime *rt)
 {
     if (!rt) return;
@@ -139,6 +160,11 @@ void dfqi_runtime_info(const dfqi_runtime *rt, dfq_runtime_info *out)
                               .classes = p->classes,
                               .shared_bytes = (int64_t)p->constant_bytes,
                               .private_bytes = (int64_t)rt->memory_bytes};
+}
+
+const dfqi_class_names *dfqi_runtime_names(const dfqi_runtime *rt)
+{
+    return rt->p->names;
 }
 
 int32_t dfqi_runtime_outputs(const dfqi_runtime *rt)

@@ -33,6 +33,8 @@ DFQI_CHECKED dfq_status dfqi_runtime_clone(const dfqi_runtime *rt, dfq_context *
 void dfqi_runtime_free(dfqi_runtime *rt); /* NULL ok */
 dfq_context *dfqi_runtime_context(const dfqi_runtime *rt);
 void dfqi_runtime_info(const dfqi_runtime *rt, dfq_runtime_info *out);
+/* Of its classes; NULL: not known. */
+const dfqi_class_names *dfqi_runtime_names(const dfqi_runtime *rt);
 int32_t dfqi_runtime_outputs(const dfqi_runtime *rt);
 /* Output i in range: 0 the logits, then the probes. */
 void dfqi_runtime_output(const dfqi_runtime *rt, int32_t i, dfq_runtime_output *out);

@@ -119,6 +119,42 @@ START_TEST(test_memory_of_load)
 }
 END_TEST
 
+/* Names of classes: of the file that options name, also when the network and one of two runtimes
+ * are gone. */
+START_TEST(test_class_names)
+{
+    char list[] = "/tmp/dfq-names-XXXXXX";
+    static const char text[] = "tench\ngoldfish\nray\n";
+    dfq_context *ctx = dfqt_context(1), *other = dfqt_context(1);
+    dfq_graph *made = dfqt_network(ctx, DFQI_FAMILY_VIT);
+    dfq_load_options o;
+    dfq_runtime *rt, *twin;
+    int fd = mkstemp(list);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, text, sizeof text - 1), (int)sizeof text - 1);
+    close(fd);
+    OK(ctx, dfq_graph_save(made, path, 0));
+    dfq_graph_release(made);
+    OK(ctx, dfq_runtime_load(ctx, path, NULL, NULL, &rt));
+    ck_assert_str_eq(dfq_runtime_get_class_name(rt, 0), "");
+    dfq_runtime_release(rt);
+    dfq_load_options_init(&o, sizeof o);
+    o.class_names = list;
+    OK(ctx, dfq_runtime_load(ctx, path, &o, NULL, &rt));
+    OK(ctx, dfq_runtime_clone(rt, other, &twin));
+    dfq_runtime_release(rt);
+    ck_assert_str_eq(dfq_runtime_get_class_name(twin, 1), "goldfish");
+    ck_assert_str_eq(dfq_runtime_get_class_name(twin, 3), "");
+    ck_assert_str_eq(dfq_runtime_get_class_name(NULL, 0), "");
+    dfq_runtime_release(twin);
+    o.class_names = "/nowhere/names";
+    ck_assert_int_eq(dfq_runtime_load(ctx, path, &o, NULL, &rt), DFQ_E_IO);
+    unlink(list);
+    dfqi_context_release(other);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 static dfq_status scenario(dfq_context *ctx, void *arg)
 {
     dfq_runtime *rt = NULL;
@@ -279,6 +315,7 @@ TCase *dfqt_runtime_file_case(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_loop_test(c, test_load, 0, DFQT_NETWORKS);
     tcase_add_test(c, test_memory_of_load);
+    tcase_add_test(c, test_class_names);
     tcase_add_loop_test(c, test_evaluate, 0, 2);
     tcase_add_loop_test(c, test_out_of_memory, DFQT_LOW_RESNET, DFQT_LOW_RESNET + 1);
     tcase_add_loop_test(c, test_out_of_memory, DFQT_LOW_ROW, DFQT_LOW_ROW + 1);
