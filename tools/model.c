@@ -10,8 +10,7 @@
 
 int model_has_heads(const dfq_graph_info *info)
 {
-    return info->family == DFQ_FAMILY_VIT || info->family == DFQ_FAMILY_SWIN ||
-           (info->family == DFQ_FAMILY_IMPORTED && info->depth > 0);
+    return info->family == DFQ_FAMILY_VIT || info->family == DFQ_FAMILY_SWIN;
 }
 
 const char *model_source_name(int32_t source)

@@ -77,7 +77,7 @@ int32_t dfqi_im_op(im *m, const dfqi_structure_op *op, int32_t rank, const int64
         if (!v) return -1;
         v->op = d->n_ops;
     }
-    d->ops[d->n_ops] = (im_draft_op){.op = *op};
+    d->ops[d->n_ops] = (im_draft_op){.op = *op, .node = m->node};
     d->ops[d->n_ops++].op.out = first;
     return first;
 }

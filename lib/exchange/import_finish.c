@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "exchange/import_priv.h"
+#include "exchange/import_family_priv.h"
 
 /* -- what is needed ---------------------------------------------------------------------------- */
 
@@ -132,21 +132,43 @@ static void base_name(const char *path, char out[64])
 static dfq_status to_model(im *m, const dfqi_structure *p, const dfq_load_options *o,
                            dfqi_model **out)
 {
-    static char structure_key[] = "dfq.structure", name_key[] = "architecture";
     char name[64], *text;
-    dfqi_safetensors st = {.ctx = m->ctx, .n_entries = p->n_params, .n_meta = 2, .bytes = m->bytes};
+    dfqi_safetensors st = {.ctx = m->ctx, .bytes = m->bytes};
     DFQI_TRY(dfqi_structure_text(p, &text));
     base_name(m->path, name);
-    st.meta = (dfqi_st_meta[]){{structure_key, text}, {name_key, name}};
-    st.entries = dfqi_calloc(m->ctx, (size_t)p->n_params, sizeof *st.entries);
-    for (int32_t i = 0; st.entries && i < m->draft.n_values; i++) {
-        im_draft_value *v = &m->draft.values[i];
-        if (v->tensor && v->final) st.entries[v->final - 1] = (dfqi_st_entry){v->name, v->tensor};
-    }
-    dfq_status status = st.entries ? dfqi_model_from(&st, m->path, o, out) : DFQ_E_NOMEM;
-    dfqi_free(m->ctx, st.entries);
+    dfq_status status = dfqi_st_meta_add(&st, "dfq.structure", text);
     dfqi_free(m->ctx, text);
+    if (status == DFQ_OK) status = dfqi_im_read_about(m, true, &st);
+    if (status == DFQ_OK) status = dfqi_st_meta_add(&st, "architecture", name);
+    dfqi_st_entry *entries = dfqi_calloc(m->ctx, (size_t)p->n_params, sizeof *entries);
+    for (int32_t i = 0; entries && i < m->draft.n_values; i++) {
+        im_draft_value *v = &m->draft.values[i];
+        if (v->tensor && v->final) entries[v->final - 1] = (dfqi_st_entry){v->name, v->tensor};
+    }
+    if (!entries) status = DFQ_E_NOMEM;
+    st.entries = entries;
+    st.n_entries = p->n_params;
+    if (status == DFQ_OK) status = dfqi_model_from(&st, m->path, o, out);
+    st.entries = NULL; /* they belong to the draft */
+    st.n_entries = 0;
+    dfqi_st_fini(&st);
+    dfqi_free(m->ctx, entries);
     return status;
+}
+
+/* Moves that a structure does not have. */
+static void refuse_lists(im *m)
+{
+    for (int32_t i = 0; i < m->draft.n_ops && m->status == DFQ_OK; i++) {
+        const im_draft_op *op = &m->draft.ops[i];
+        if (!op->needed || (int)op->op.kind != IM_ROWS) continue;
+        m->node = op->node;
+        dfqi_im_fail(
+            m, DFQ_E_UNSUPPORTED,
+            "takes more than 256 runs of indices, which only Swin transformers may; export "
+            "another form of it");
+        m->node = NULL;
+    }
 }
 
 dfq_status dfqi_im_finish(im *m, int32_t logits, int64_t classes, dfqi_model **out,
@@ -158,6 +180,11 @@ dfq_status dfqi_im_finish(im *m, int32_t logits, int64_t classes, dfqi_model **o
     dfqi_im_join_heads_layers(m);
     mark_needed(m, logits);
     settle_norms(m, &eps);
+    if (m->status != DFQ_OK) return m->status;
+    *out = NULL;
+    DFQI_TRY(dfqi_im_as_family(m, logits, classes, o, out));
+    if (*out) return DFQ_OK;
+    refuse_lists(m);
     dfqi_im_unique(m);
     if (m->status != DFQ_OK) return m->status;
     int32_t n_params = number_params(m, eps), n_ops = number_ops(m, n_params);

@@ -1,5 +1,7 @@
 /* Nodes that take entries of an axis: slices, and lists of indices. */
-#include "exchange/import_priv.h"
+#include <string.h>
+
+#include "exchange/import_family_priv.h"
 
 /* Entries first, first + step, ... of an axis that is a multiple of the step. */
 static bool strided(im *m, const im_view *x, int32_t axis, int64_t first, int64_t step,
@@ -18,23 +20,56 @@ static bool strided(im *m, const im_view *x, int32_t axis, int64_t first, int64_
     return dfqi_im_view_reshape(m, &z, x->rank, dims, out);
 }
 
+enum { RUNS = 256 };
+
+/* Entries that are no parts of an axis: the axis goes in front, and the draft has the list. */
+static void listed(im *m, const im_view *x, int32_t axis, int64_t count, const int64_t *at,
+                   im_view *out)
+{
+    int64_t dims[IM_RANK], rest = 1;
+    int32_t order[IM_RANK], n = 1;
+    im_axis groups[2] = {x->axes[axis], dfqi_im_axes(x, 0, axis)};
+    const im_axis behind = dfqi_im_axes(x, axis + 1, x->rank);
+    for (int32_t k = 0; k < behind.n; k++) groups[1].atoms[groups[1].n++] = behind.atoms[k];
+    dfqi_im_dims(x, dims);
+    order[0] = axis;
+    for (int32_t i = 0; i < x->rank; i++) {
+        if (i == axis) continue;
+        order[n++] = i;
+        rest *= dims[i];
+    }
+    dims[axis] = count;
+    dfqi_structure_op op = {.kind = (dfqi_structure_kind)IM_ROWS, .n_in = 1, .n_out = 1};
+    op.in[0] = dfqi_im_arrange(m, x, 2, groups);
+    int32_t base = dfqi_im_op(m, &op, 2, (int64_t[]){count, rest});
+    int64_t *list = dfqi_im_alloc(m, (size_t)count, sizeof *list);
+    if (!list || base < 0) return;
+    memcpy(list, at, (size_t)count * sizeof *list);
+    dfqi_im_maker(m, base)->rows = list;
+    *out = dfqi_im_view_new(m, base, x->rank, dims, n, order);
+}
+
 /* Entries at a list of indices: runs of neighbours, joined. */
 static bool gathered(im *m, const im_view *x, int32_t axis, int64_t count, const int64_t *at,
                      im_view *out)
 {
-    enum { RUNS = 256 };
     const int64_t extent = dfqi_im_extent(x, axis);
     im_view run;
     int32_t runs = 0;
-    for (int64_t k = 0, n; k < count && m->status == DFQ_OK; k += n) {
+    bool inside = true;
+    for (int64_t k = 0, n; k < count && inside; k += n, runs++) {
+        for (n = 1; k + n < count && at[k + n] == at[k] + n;) n++;
+        inside = at[k] >= -extent && n <= extent - (at[k] + (at[k] < 0 ? extent : 0));
+    }
+    if (!inside)
+        dfqi_im_fail(m, DFQ_E_CORRUPT, "has an index out of range, 0 to %lld",
+                     (long long)extent - 1);
+    /* this library's own files move tokens to windows so */
+    const bool list = runs > RUNS || (runs > 1 && dfqi_im_is_ours(m));
+    if (list) listed(m, x, axis, count, at, out);
+    for (int64_t k = 0, n; k < count && !list && m->status == DFQ_OK; k += n) {
         const int64_t first = at[k] + (at[k] < 0 ? extent : 0);
         for (n = 1; k + n < count && at[k + n] == at[k] + n;) n++;
-        if (first < 0 || n > extent - first || runs++ == RUNS) {
-            dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
-                         "has an index out of range, 0 to %lld, or more than %d runs of indices",
-                         (long long)extent - 1, RUNS);
-            return false;
-        }
         if (!dfqi_im_view_part(m, x, axis, first, n, &run) &&
             !dfqi_im_cut_out(m, x, axis, first, n, &run))
             return false;
@@ -48,9 +83,8 @@ static bool gathered(im *m, const im_view *x, int32_t axis, int64_t count, const
 /* Entries that are apart, one by one. */
 static bool stepped(im *m, const im_view *x, int32_t axis, const im_slices *s, im_view *out)
 {
-    enum { MOST = 256 };
-    int64_t at[MOST];
-    if (s->n[axis] < 1 || s->n[axis] > MOST || m->status != DFQ_OK) return false;
+    int64_t at[RUNS];
+    if (s->n[axis] < 1 || s->n[axis] > RUNS || m->status != DFQ_OK) return false;
     for (int64_t k = 0; k < s->n[axis]; k++) at[k] = s->first[axis] + k * s->step[axis];
     return gathered(m, x, axis, s->n[axis], at, out);
 }

@@ -83,8 +83,12 @@ typedef struct im_draft_value {
     int32_t final;   /* its number in the structure */
 } im_draft_value;
 
+enum { IM_ROWS = DFQI_STRUCTURE_KINDS }; /* a kind of the draft alone: rows at indices */
+
 typedef struct im_draft_op {
     dfqi_structure_op op; /* operands and outputs are values of the draft */
+    const int64_t *rows;  /* of IM_ROWS, in the arena */
+    const Onnx__NodeProto *node;
     bool needed, dropped; /* by the logits */
 } im_draft_op;
 
@@ -110,6 +114,7 @@ typedef struct im {
     int32_t *table; /* of names, [cap_table]: value + 1, or 0 */
     int32_t cap_table;
     int64_t work;                /* elements of constants that were folded */
+    int64_t traced;              /* entries of values whose origin was looked for */
     const Onnx__NodeProto *node; /* the one that is read */
     int32_t *in, n_in, *outs;    /* its operands, -1: absent; its outputs */
     im_draft draft;
@@ -247,13 +252,11 @@ void dfqi_im_view_drop(im_view *v, int32_t n, const bool over[IM_RANK], bool kee
 
 /* -- the draft (import_draft.c) ---------------------------------------------------------------- */
 
-/* Value 0, the image. */
-int32_t dfqi_im_draft_image(im *m);
+int32_t dfqi_im_draft_image(im *m); /* value 0, the image */
 void dfqi_im_draft_fini(im *m);
 int32_t dfqi_im_param(im *m, const char *name, int32_t rank, const int64_t *dims,
                       const float *data);
-/* A parameter with one value everywhere. */
-int32_t dfqi_im_param_fill(im *m, const char *name, int64_t n, float value);
+int32_t dfqi_im_param_fill(im *m, const char *name, int64_t n, float value); /* all the same */
 float *dfqi_im_param_data(const im *m, int32_t value);
 /* Its first output; the shape is that of one image. */
 int32_t dfqi_im_op(im *m, const dfqi_structure_op *op, int32_t rank, const int64_t *dims);
@@ -266,9 +269,6 @@ im_draft_op *dfqi_im_maker(const im *m, int32_t value);
  * structure. */
 DFQI_CHECKED dfq_status dfqi_im_finish(im *m, int32_t logits, int64_t classes, dfqi_model **out,
                                        const dfq_load_options *o);
-
-/* Queries, keys and values by three layers become one (import_qkv.c). */
-void dfqi_im_join_heads_layers(im *m);
 
 /* -- names (import_names.c) -------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
  * quantized by its queries, keys and values together. */
 #include <string.h>
 
-#include "exchange/import_priv.h"
+#include "exchange/import_family_priv.h"
 
 static im_draft_op *split_of(im *m, int32_t value)
 {

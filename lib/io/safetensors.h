@@ -64,6 +64,8 @@ DFQI_CHECKED dfq_status dfqi_st_read_shards(dfq_context *ctx, dfqi_source *index
 void dfqi_st_fini(dfqi_safetensors *st);
 const dfq_tensor *dfqi_st_find(const dfqi_safetensors *st, const char *name); /* NULL: none */
 const char *dfqi_st_meta_find(const dfqi_safetensors *st, const char *key);   /* NULL: none */
+/* Adds a copy of a text; one that is there already stays. */
+DFQI_CHECKED dfq_status dfqi_st_meta_add(dfqi_safetensors *st, const char *key, const char *value);
 
 /* Locates tensor `name` in an open file without reading its data: type, extents, and the position
  * of its first byte. DFQ_E_CORRUPT if there is no such tensor; the header is checked as for a full

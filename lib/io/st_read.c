@@ -378,10 +378,3 @@ const dfq_tensor *dfqi_st_find(const dfqi_safetensors *st, const char *name)
         if (strcmp(st->entries[i].name, name) == 0) return st->entries[i].tensor;
     return NULL;
 }
-
-const char *dfqi_st_meta_find(const dfqi_safetensors *st, const char *key)
-{
-    for (int64_t i = 0; i < st->n_meta; i++)
-        if (strcmp(st->meta[i].key, key) == 0) return st->meta[i].value;
-    return NULL;
-}

@@ -17,15 +17,7 @@ enum { VALUE_MAX = 128 };
 
 static dfq_status add(dfqi_safetensors *st, const char *key, const char *value)
 {
-    if (dfqi_st_meta_find(st, key)) return DFQ_OK;
-    size_t n = (size_t)st->n_meta + 1;
-    dfqi_st_meta *meta = dfqi_realloc(st->ctx, st->meta, n * sizeof *meta);
-    if (!meta) return DFQ_E_NOMEM;
-    st->meta = meta;
-    meta[n - 1].key = dfqi_strdup(st->ctx, key);
-    meta[n - 1].value = dfqi_strdup(st->ctx, value);
-    st->n_meta++; /* also of half an entry, which dfqi_st_fini() frees */
-    return meta[n - 1].key && meta[n - 1].value ? DFQ_OK : DFQ_E_NOMEM;
+    return dfqi_st_meta_add(st, key, value);
 }
 
 static dfq_status add_int(dfqi_safetensors *st, const char *key, int64_t v)
@@ -265,9 +257,10 @@ static dfq_status read_preprocessor(dfqi_safetensors *st, dfqi_jnode root)
 /* "folder/model.safetensors" -> the bytes of "folder/"; -1: another name. */
 static int folder_of(const char *path)
 {
-    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
+                                        "model.onnx"};
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    for (int k = 0; k < 2; k++)
+    for (int k = 0; k < 3; k++)
         if (strcmp(base, names[k]) == 0) return (int)(base - path);
     return -1;
 }

@@ -135,8 +135,7 @@ typedef struct dfqi_derived_arch {
     char choices[DFQI_SUPER_CELLS * DFQI_SUPER_CHOICE_NAME]; /* "k3e6 skip": the path in words */
 } dfqi_derived_arch;
 
-/* An imported network. The network that has this architecture holds a reference to the structure; a
- * vision transformer among them has its sizes in `vit` too. */
+/* An imported network, which holds a reference to the structure. */
 typedef struct dfqi_imported_arch {
     struct dfqi_structure *structure; /* structure.h */
 } dfqi_imported_arch;

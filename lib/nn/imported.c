@@ -41,7 +41,6 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     dfqi_structure *p;
     DFQI_TRY(dfqi_structure_parse(st->ctx, path, dfqi_st_meta_find(st, key), &p));
     a->of.imported.structure = p;
-    a->of.vit = p->facts.vit;
     a->image = p->image;
     a->channels = p->channels;
     a->classes = p->classes;
@@ -116,28 +115,6 @@ static void forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, df
     dfqi_structure_forward(structure(a), a->eps, g, params, x, taps);
 }
 
-static int64_t blocks(const dfqi_arch *a)
-{
-    return a->of.vit.depth;
-}
-
-static void attention(const dfqi_arch *a, int64_t block, dfqi_attention *out)
-{
-    const dfqi_vit_arch *v = &a->of.vit;
-    (void)block;
-    *out = (dfqi_attention){.heads = v->heads,
-                            .windows = 1,
-                            .tokens = dfqi_area(dfqi_size_over(a->image, v->patch)) + 1,
-                            .width = v->width / v->heads,
-                            .drop = 1};
-}
-
-static int32_t stream(const dfqi_arch *a, dfqi_stream_part *out, int64_t *out_channels)
-{
-    *out_channels = a->of.vit.width;
-    return dfqi_structure_stream(structure(a), out);
-}
-
 dfq_status dfqi_imported_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta *out)
 {
     char *text;
@@ -148,11 +125,6 @@ dfq_status dfqi_imported_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_met
     return out->key && out->value ? DFQ_OK : DFQ_E_NOMEM;
 }
 
-static int64_t patch(const dfqi_arch *a)
-{
-    return a->of.vit.patch;
-}
-
 static bool convolutional(const dfqi_arch *a)
 {
     return structure(a)->facts.products == 0;
@@ -160,7 +132,6 @@ static bool convolutional(const dfqi_arch *a)
 
 const dfqi_family_row dfqi_family_imported = {.fits = dfqi_imported_fits,
                                               .fixed_image = true,
-                                              .patch = patch,
                                               .convolutional = convolutional,
                                               .find = find,
                                               .describe = describe,
@@ -170,7 +141,4 @@ const dfqi_family_row dfqi_family_imported = {.fits = dfqi_imported_fits,
                                               .head = head,
                                               .count = count,
                                               .expect = expect,
-                                              .forward = forward,
-                                              .blocks = blocks,
-                                              .attention = attention,
-                                              .stream = stream};
+                                              .forward = forward};

@@ -109,12 +109,12 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
 /* The file's name without folders and ending: people keep the architecture's. */
 static void take_file_name(const char *path, dfqi_arch *a)
 {
-    static const char *const endings[] = {".index.json", ".safetensors"};
+    static const char *const endings[] = {".index.json", ".safetensors", ".onnx"};
     char name[sizeof a->name];
     const char *base = strrchr(path, '/');
     base = base ? base + 1 : path;
     size_t n = strlen(base);
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         size_t m = strlen(endings[k]);
         if (n > m && memcmp(base + n - m, endings[k], m) == 0) n -= m;
     }

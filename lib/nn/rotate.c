@@ -226,7 +226,7 @@ const char *dfqi_arch_unrotatable(const dfqi_arch *a)
     if (row->stream && row->stream(a, NULL, &channels) > 0) return NULL;
     return dfqi_arch_is_cnn(a) ? "it is a convolutional network"
            : a->family == DFQI_FAMILY_IMPORTED
-               ? "no residual stream of LayerNorms and linear layers was recognised in it"
+               ? "it was not recognised as a ViT or Swin transformer"
                : "its stages project into streams of their own";
 }
 

@@ -61,18 +61,6 @@ const dfqi_structure_op *dfqi_structure_maker(const dfqi_structure *p, int32_t v
     return &p->ops[lo];
 }
 
-const dfqi_structure_op *dfqi_structure_reader(const dfqi_structure *p, int32_t value)
-{
-    const dfqi_structure_op *found = NULL;
-    for (int32_t i = 0; i < p->n_ops; i++)
-        for (int32_t k = 0; k < p->ops[i].n_in; k++) {
-            if (p->ops[i].in[k] != value) continue;
-            if (found) return NULL;
-            found = &p->ops[i];
-        }
-    return found;
-}
-
 /* -- checks ------------------------------------------------------------------------------------ */
 
 static dfq_status bad(const dfqi_structure *p, const char *name, int32_t i, const char *what)

@@ -62,8 +62,7 @@ typedef struct dfqi_structure_op {
     int64_t ints[DFQI_STRUCTURE_INTS];
     int32_t n_floats;
     float value; /* the one float that an op may have */
-    int32_t tap; /* BatchNorm: its place among those that follow a convolution; attention products
-                    and softmax: the block's number; -1: none */
+    int32_t tap; /* BatchNorm: its place among those that follow a convolution; -1: none */
 } dfqi_structure_op;
 
 /* The rules of a kind. */
@@ -80,7 +79,6 @@ typedef struct dfqi_structure_facts {
     int32_t norms;      /* BatchNorms behind convolutions, whose parameters come first, in fives */
     int32_t attentions; /* products of a softmax of a product */
     int64_t heads;      /* of each; 0: they differ */
-    dfqi_vit_arch vit;  /* depth 0: it is none */
     int64_t features;   /* that the classifier reads */
     char classifier[DFQI_LAYER_MAX];
     char summary[240]; /* in words */
@@ -109,15 +107,11 @@ void dfqi_structure_release(dfqi_structure *p);                 /* NULL ok */
 void dfqi_structure_find_facts(dfqi_structure *p);
 /* The op that makes a value; NULL: the image or a parameter. */
 const dfqi_structure_op *dfqi_structure_maker(const dfqi_structure *p, int32_t value);
-/* The only op that reads a value; NULL: none or several do. */
-const dfqi_structure_op *dfqi_structure_reader(const dfqi_structure *p, int32_t value);
 bool dfqi_structure_is_param(const dfqi_structure *p, int32_t value);
 
 /* Adds the forward pass (structure_ops.c). */
 void dfqi_structure_forward(const dfqi_structure *p, float eps, dfqi_graph *g,
                             const dfqi_id *params, dfqi_id x, dfqi_taps *taps);
-/* The parts of the residual stream of a vision transformer; their number. */
-int32_t dfqi_structure_stream(const dfqi_structure *p, dfqi_stream_part *out);
 
 /* The text of a structure (dfqi_free it), and back. */
 DFQI_CHECKED dfq_status dfqi_structure_text(const dfqi_structure *p, char **out);

@@ -56,11 +56,6 @@ typedef struct pass {
     dfqi_id *values; /* ids of the structure's values */
 } pass;
 
-static void tap(dfqi_id *taps, const dfqi_structure_op *op, dfqi_id value)
-{
-    if (taps && op->tap >= 0) taps[op->tap] = value;
-}
-
 static dfqi_id batchnorm(const pass *s, const dfqi_structure_op *op, const dfqi_id *in)
 {
     const char *gamma = s->p->params[op->in[1] - 1].name;
@@ -76,20 +71,15 @@ static dfqi_id product(const pass *s, const dfqi_structure_op *op, const dfqi_id
     const int64_t *a = op->ints;
     const dfqi_conv_attr conv = {
         .stride = a[0], .pad = a[1], .dilation = a[2], .groups = a[3], .more = a[4]};
-    dfqi_id y;
     switch (op->kind) {
     case DFQI_STRUCTURE_LINEAR:
         return dfqi_linear(s->g, op->name, in[0], in[1], in[2]);
     case DFQI_STRUCTURE_CONV:
         return dfqi_conv(s->g, op->name, in[0], in[1], in[2], &conv);
     case DFQI_STRUCTURE_MATMUL_NT:
-        y = dfqi_matmul_nt(s->g, op->name, in[0], in[1]);
-        tap(s->taps->raw, op, y);
-        return y;
+        return dfqi_matmul_nt(s->g, op->name, in[0], in[1]);
     default:
-        y = dfqi_matmul_nn(s->g, op->name, in[0], in[1]);
-        tap(s->taps->head, op, y);
-        return y;
+        return dfqi_matmul_nn(s->g, op->name, in[0], in[1]);
     }
 }
 
@@ -104,7 +94,6 @@ static dfqi_id sum(const pass *s, const dfqi_structure_op *op, const dfqi_id *in
 static dfqi_id softmax(const pass *s, const dfqi_structure_op *op, dfqi_id x)
 {
     x = dfqi_softmax(s->g, x, op->value);
-    tap(s->taps->attn, op, x);
     if (op->name[0]) dfqi_graph_probe(s->g, x, "%s", op->name);
     return x;
 }

@@ -213,12 +213,11 @@ static dfqi_arch arch_of(int number)
     return a;
 }
 
-/* A transformer that PyTorch exported. */
-static dfq_status import_vit(dfq_context *ctx, dfq_graph **out)
+/* A network that PyTorch exported. */
+static dfq_status import_cnn(dfq_context *ctx, dfq_graph **out)
 {
     char path[512];
-    ck_assert_ptr_nonnull(
-        dfqt_path("DFQ_TEST_GOLDEN", "import_vit_pieces.onnx", path, sizeof path));
+    ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", "import_cnn_norms.onnx", path, sizeof path));
     return dfqi_import_load(ctx, path, NULL, out);
 }
 
@@ -226,7 +225,7 @@ dfq_status dfqt_family_new(dfq_context *ctx, int family, dfq_graph **out)
 {
     dfqi_arch a = arch_of(family);
     dfqi_network net;
-    if (family == DFQI_FAMILY_IMPORTED) return import_vit(ctx, out);
+    if (family == DFQI_FAMILY_IMPORTED) return import_cnn(ctx, out);
     DFQI_TRY(dfqi_network_new(ctx, &a, &net));
     dfqi_network_init(&net, 5);
     dfq_status status = dfqi_model_new(&net, NULL, out);
