@@ -64,6 +64,20 @@ START_TEST(test_tables_have_names)
 }
 END_TEST
 
+/* Packed products of AVX-512 are its own, whatever else multiplies matrices. */
+START_TEST(test_packed_products)
+{
+    for (int i = 0; i < n_tables(); i++)
+        for (int j = 0; j < n_tables(); j++) {
+            const int own = strncmp(table(i)->name, "avx512", 6) == 0;
+            if (own && strncmp(table(j)->name, "avx512", 6) != 0)
+                ck_assert(table(i)->gemm_packed != table(j)->gemm_packed);
+            else if (own)
+                ck_assert(table(i)->gemm_packed == table(j)->gemm_packed);
+        }
+}
+END_TEST
+
 static void log_line(int32_t level, const char *line, void *user)
 {
     ck_assert_int_eq(level, DFQ_LOG_WARNING);
@@ -115,6 +129,7 @@ int main(void)
     tcase_add_loop_test(tables, test_choice, 0, sizeof choices / sizeof choices[0]);
     tcase_add_test(tables, test_every_slot_has_a_test);
     tcase_add_test(tables, test_tables_have_names);
+    tcase_add_test(tables, test_packed_products);
     tcase_add_test(tables, test_packed_size);
     tcase_set_timeout(slots, 60);
     tcase_add_loop_test(slots, test_slot, 0, DFQT_TABLES_MAX * n_slots());

@@ -96,7 +96,9 @@ static void blis_gemm_nt(int64_t m, int64_t n, int64_t k, const float *a, int64_
 bool dfqi_kernels_use_blis(dfqi_kernels *t)
 {
     t->gemm = blis_gemm;
-    t->gemm_packed = blis_gemm_packed;
-    t->gemm_nt = blis_gemm_nt;
+    if (t->gemm_packed == dfqi_kernels_ref.gemm_packed) { /* nothing better is there */
+        t->gemm_packed = blis_gemm_packed;
+        t->gemm_nt = blis_gemm_nt;
+    }
     return true;
 }

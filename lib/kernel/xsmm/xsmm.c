@@ -252,8 +252,10 @@ bool dfqi_kernels_use_xsmm(dfqi_kernels *t)
 {
     if (!dfqi_xsmm_start()) return false;
     t->gemm = xsmm_gemm;
-    t->gemm_packed = xsmm_gemm_packed;
-    t->gemm_nt = xsmm_gemm_nt;
+    if (t->gemm_packed == dfqi_kernels_ref.gemm_packed) { /* nothing better is there */
+        t->gemm_packed = xsmm_gemm_packed;
+        t->gemm_nt = xsmm_gemm_nt;
+    }
     if (!pack) pack = t->pack;
     return true;
 }
