@@ -167,13 +167,19 @@ static int tell(struct quantize *q, dfq_sensitivity *s)
 static int choose(struct quantize *q, dfq_sensitivity *s)
 {
     dfq_bits_limits limits;
+    double measured[2];
     dfq_status status = bits_limits(q, &limits);
     q->choice.struct_size = sizeof q->choice;
     progress_begin(&q->s->progress, NULL, 0, plan_after(&q->plan, PLAN_CALIBRATE));
     if (status == DFQ_OK) status = dfq_sensitivity_choose(s, &limits, &q->bits, &q->choice);
+    if (status == DFQ_OK && q->full.refine > 0)
+        status = dfq_sensitivity_refine(s, &limits, (int32_t)q->full.refine, q->bits, &q->choice,
+                                        measured);
     progress_end(&q->s->progress);
     if (status == DFQ_E_CANCELLED) return CODE_INTERRUPTED;
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
+    if (q->full.refine > 0)
+        session_say(q->s, "moves of bits: divergence %.3g, before %.3g", measured[1], measured[0]);
     int code = tell(q, s);
     return code ? code : merge(q);
 }

@@ -79,7 +79,7 @@ static char *describe(const struct options *o, uint64_t model)
             "--bits-file %s\n--mean-bits %.9g\n--limits %s\n--layer-bits %s\n--skip %s\n"
             "--rotate %s\n--rounding %s\n--no-images "
             "%s\n"
-            "--reconstruct %lld\n",
+            "--reconstruct %lld\n--refine %lld\n",
             o->verb == VERB_JOINT ? "explore" : "quantize", model, synth, (int)o->weight_bits,
             (int)o->act_bits, option_mode_name(o->mode), folder_or_none(o->synth),
             folder_or_none(o->real), o->no_tune ? "yes" : "no", option_method_name(o->method),
@@ -89,7 +89,7 @@ static char *describe(const struct options *o, uint64_t model)
             (long long)o->act_group, (long long)o->weight_group, o->crossing_target, bits,
             o->mean_bits, limits, folder_or_none(o->layer_bits), folder_or_none(o->skip),
             option_rotate_name(o->rotate), option_rounding_name(o->rounding),
-            o->no_images ? "yes" : "no", (long long)o->reconstruct);
+            o->no_images ? "yes" : "no", (long long)o->reconstruct, (long long)o->refine);
     free(synth);
     return all;
 }

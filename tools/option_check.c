@@ -68,6 +68,9 @@ static int check_bits(const struct options *o)
         return option_wrong(o, "--%s is for --mode improved; parity is as published", limit);
     if (cost && !o->accel)
         return option_wrong(o, "--accel is missing for --%s; give a JSON file or a preset", cost);
+    if (o->refine > 0 && !limit)
+        return option_wrong(o, "--refine is for a choice of bits: add --mean-bits or a limit, or "
+                               "leave it out");
     if (o->damages && !limit)
         return option_wrong(o, "--damages is for a choice of bits: add --mean-bits or a limit, or "
                                "leave it out");

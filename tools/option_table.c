@@ -52,6 +52,7 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_LIMIT_SIZE] = {0, "limit-size-mb", "X", BITS,
                         "choose bits of layers: at most X MB of weights"},
     [OPT_DAMAGES] = {0, "damages", "FILE", BITS, "damages of bits: read, or measured and kept"},
+    [OPT_REFINE] = {0, "refine", "N", BITS, "try N moves of chosen bits, by measurement"},
     [OPT_SKIP] = {0, "skip", "NAME", QUANTIZE, "layer that stays float, or several: with commas"},
     [OPT_MODE] = {0, "mode", "WORD", JOBS | BENCH, "improved, or parity: as published"},
     [OPT_WEIGHT_GRID] = {0, "weight-grid", "WORD", QUANTIZE,

@@ -278,6 +278,7 @@ static const struct whole_field {
               {OPT_IMAGES, offsetof(struct options, images), 1, 10 * MILLION},
               {OPT_ITERS, offsetof(struct options, iters), 1, MILLION},
               {OPT_RECONSTRUCT, offsetof(struct options, reconstruct), 0, 10 * MILLION},
+              {OPT_REFINE, offsetof(struct options, refine), 0, 100 * 1000},
               {OPT_STEPS, offsetof(struct options, steps), 1, 10 * MILLION},
               {OPT_DIAGNOSE, offsetof(struct options, diagnose), 1, 100 * 1000},
               {OPT_OPSET, offsetof(struct options, opset), 17, 25},

@@ -34,6 +34,7 @@ enum option_id {
     OPT_LIMIT_AREA,
     OPT_LIMIT_SIZE,
     OPT_DAMAGES,
+    OPT_REFINE,
     OPT_SKIP,
     OPT_MODE,
     OPT_WEIGHT_GRID,
@@ -141,6 +142,7 @@ struct options {
     int32_t mode, kind, generator; /* DFQ_MODE_*, DFQ_SYNTHESIZER_*, DFQ_GENERATOR_* */
     int32_t method, loss;          /* METHOD_*, -1: by the network; LOSS_* */
     int64_t images, iters, steps, batch;
+    int64_t refine;                         /* moves of chosen bits to be measured; 0: none */
     int64_t reconstruct;                    /* steps of each unit; 0: none */
     int64_t heads, image[2], image_size[2]; /* of the network; 0: not said. Sizes: height, width */
     int64_t resize[2];                      /* -1: not said */

@@ -150,6 +150,24 @@ DFQ_CHECKED dfq_status dfq_sensitivity_choose(dfq_sensitivity *sensitivity,
                                               const dfq_bits_limits *limits, dfq_bits **out_bits,
                                               dfq_bits_choice *out_choice);
 
+/** Local moves from chosen widths, by the divergence that they measure: one bit more for the
+ *  weights (or activations) of one layer, one less for another's, within the same limits and on the
+ *  same accelerator. The moves of the least predicted divergence are tried first, each once; a move that
+ *  measures less is kept.
+ *  @param limits       as given to dfq_sensitivity_choose(), which chose the widths
+ *  @param trials       runs of the network, 1..100000
+ *  @param bits         changed
+ *  @param choice       of that choice; its costs and prediction are changed, and `proved` is 0 if a
+ *                      move was kept
+ *  @param out_measured [2] divergence before and after; may be NULL
+ *  @return ::DFQ_E_INVALID (not finished, trials out of range, a table of another network, limits
+ *          and choice of different accelerators), ::DFQ_E_CANCELLED (nothing has changed), as
+ *          dfq_sensitivity_step(). */
+DFQ_CHECKED dfq_status dfq_sensitivity_refine(dfq_sensitivity *sensitivity,
+                                              const dfq_bits_limits *limits, int32_t trials,
+                                              dfq_bits *bits, dfq_bits_choice *choice,
+                                              double *out_measured);
+
 /** The divergence that a table of widths has on the images of the job, without rounding it anew:
  *  each layer as it was rounded with the whole network at its width.
  *  @param bits          of the same network; a layer may be float

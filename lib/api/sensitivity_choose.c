@@ -1,11 +1,12 @@
 /* dfq_sensitivity_choose(): limits, and the widths within them. */
 #include <math.h>
+#include <string.h>
 
 #include "api/api.h"
 #include "api/handles.h"
 #include "api/sensitivity_priv.h"
 #include "base/memory.h"
-#include "bits/choose_costs.h"
+#include "bits/refine.h"
 
 static const dfq_bits_limits no_limits = {.mean_weight_bits = 0};
 
@@ -91,8 +92,7 @@ static double mean_of_size(const dfq_sensitivity *s, double bytes)
     return 8 * bytes / weights;
 }
 
-static dfq_status choose(dfq_sensitivity *s, const dfq_bits_limits *l, dfqi_pair *widths,
-                         dfqi_chosen *out)
+static dfqi_cost_limits cost_limits(const dfq_sensitivity *s, const dfq_bits_limits *l)
 {
     dfqi_cost_limits limits = {.mean = {l->mean_weight_bits, l->mean_act_bits},
                                .ms = l->latency_ms,
@@ -101,12 +101,32 @@ static dfq_status choose(dfq_sensitivity *s, const dfq_bits_limits *l, dfqi_pair
     double size = l->size_bytes > 0 ? mean_of_size(s, l->size_bytes) : 0;
     if (size > 0 && !(limits.mean.weight > 0 && limits.mean.weight < size))
         limits.mean.weight = size;
+    return limits;
+}
+
+static dfq_status choose(dfq_sensitivity *s, const dfq_bits_limits *l, dfqi_pair *widths,
+                         dfqi_chosen *out)
+{
+    const dfqi_cost_limits limits = cost_limits(s, l);
     if (l->accelerator) {
         DFQI_TRY(take_costs(s, l->accelerator));
         return dfqi_choose_costs(&s->core, &s->costs, &limits, widths, out);
     }
     *out = (dfqi_chosen){.config = -1, .ms = (double)NAN, .mj = (double)NAN, .mm2 = (double)NAN};
     return dfqi_choose_means(&s->core, limits.mean, widths, &out->proved);
+}
+
+static dfq_status tell(const dfq_sensitivity *s, const dfqi_pair *widths, const dfqi_chosen *chosen,
+                       dfq_bits_choice *out)
+{
+    const dfq_bits_choice own = {.proved = chosen->proved,
+                                 .config = chosen->config,
+                                 .predicted = dfqi_sensitivity_predict(&s->core, widths),
+                                 .size_bytes = code_bytes(s, widths),
+                                 .latency_ms = chosen->ms,
+                                 .energy_mj = chosen->mj,
+                                 .area_mm2 = chosen->mm2};
+    return dfqi_info_write(s->graph->ctx, "dfq_bits_choice", &own, sizeof own, out);
 }
 
 dfq_status dfq_sensitivity_choose(dfq_sensitivity *sensitivity, const dfq_bits_limits *limits,
@@ -124,21 +144,68 @@ dfq_status dfq_sensitivity_choose(dfq_sensitivity *sensitivity, const dfq_bits_l
     if (!widths) return DFQ_E_NOMEM;
     dfq_status status = choose(sensitivity, &most, widths, &chosen);
     if (status == DFQ_OK) status = to_table(sensitivity, widths, &bits);
-    if (status == DFQ_OK && out_choice) {
-        const dfq_bits_choice own = {.proved = chosen.proved,
-                                     .config = chosen.config,
-                                     .predicted =
-                                         dfqi_sensitivity_predict(&sensitivity->core, widths),
-                                     .size_bytes = code_bytes(sensitivity, widths),
-                                     .latency_ms = chosen.ms,
-                                     .energy_mj = chosen.mj,
-                                     .area_mm2 = chosen.mm2};
-        status = dfqi_info_write(ctx, "dfq_bits_choice", &own, sizeof own, out_choice);
-    }
+    if (status == DFQ_OK && out_choice) status = tell(sensitivity, widths, &chosen, out_choice);
     if (status == DFQ_OK)
         *out_bits = bits;
     else
         dfqi_bits_free(bits);
+    dfqi_free(ctx, widths);
+    return status;
+}
+
+/* -- moves ------------------------------------------------------------------------------------- */
+
+static dfq_status refine(dfq_sensitivity *s, const dfq_bits_limits *l, int32_t trials,
+                         dfqi_pair *widths, dfqi_chosen *chosen, double kl[2])
+{
+    const dfqi_cost_limits limits = cost_limits(s, l);
+    if (l->accelerator) DFQI_TRY(take_costs(s, l->accelerator));
+    DFQI_TRY(dfqi_sensitivity_prepare(s));
+    const dfqi_refine r = {
+        .s = &s->core, .c = l->accelerator ? &s->costs : NULL, .limits = &limits, .trials = trials};
+    return dfqi_refine_run(&r, widths, chosen, kl);
+}
+
+static dfq_status check_refine(const dfq_sensitivity *s, const dfq_bits_limits *l, int32_t trials,
+                               const dfq_bits_choice *choice)
+{
+    const int64_t n = l->accelerator ? dfqi_accel_space_count(&l->accelerator->space) : 0;
+    DFQI_TRY(need_finished(s));
+    if (trials < 1 || trials > 100000)
+        return dfqi_fail(s->graph->ctx, DFQ_E_INVALID, "trials is %d, must be 1 to 100000", trials);
+    if (l->accelerator ? choice->config >= 0 && choice->config < n : choice->config == -1)
+        return DFQ_OK;
+    return dfqi_fail(s->graph->ctx, DFQ_E_INVALID,
+                     "config of the choice is %lld, and the limits have %lld accelerators; give "
+                     "the limits that it was made with",
+                     (long long)choice->config, (long long)n);
+}
+
+dfq_status dfq_sensitivity_refine(dfq_sensitivity *sensitivity, const dfq_bits_limits *limits,
+                                  int32_t trials, dfq_bits *bits, dfq_bits_choice *choice,
+                                  double *out_measured)
+{
+    dfq_bits_limits most;
+    double kl[2];
+    if (sensitivity == NULL) return DFQ_E_INVALID;
+    dfq_context *ctx = sensitivity->graph->ctx;
+    DFQI_NEED(ctx, bits);
+    DFQI_NEED(ctx, choice);
+    DFQI_TRY(take_limits(sensitivity, limits, &most));
+    DFQI_TRY(check_refine(sensitivity, &most, trials, choice));
+    dfqi_chosen chosen = {.proved = choice->proved,
+                          .config = choice->config,
+                          .ms = choice->latency_ms,
+                          .mj = choice->energy_mj,
+                          .mm2 = choice->area_mm2};
+    dfqi_pair *widths = dfqi_calloc(ctx, (size_t)sensitivity->table->n, sizeof *widths);
+    if (!widths) return DFQ_E_NOMEM;
+    dfq_status status = dfqi_sensitivity_take(sensitivity, bits, widths);
+    if (status == DFQ_OK) status = refine(sensitivity, &most, trials, widths, &chosen, kl);
+    if (status == DFQ_OK) status = tell(sensitivity, widths, &chosen, choice);
+    for (int32_t i = 0; status == DFQ_OK && i < bits->n; i++)
+        dfqi_bits_set(bits, i, widths[i].w, widths[i].a);
+    if (status == DFQ_OK && out_measured) memcpy(out_measured, kl, sizeof kl);
     dfqi_free(ctx, widths);
     return status;
 }

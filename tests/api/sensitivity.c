@@ -260,6 +260,42 @@ static void check_costs(dfq_sensitivity *s)
     dfq_accelerator_release(a);
 }
 
+/* Moves measure less, stay within the limits and on the accelerator, and are what is told. */
+static void check_refine(dfq_sensitivity *s)
+{
+    dfq_bits_limits limits;
+    dfq_bits_choice choice = {.struct_size = sizeof choice}, before;
+    dfq_bits_means means = {.struct_size = sizeof means};
+    dfq_bits *b;
+    double kl[2], measured, predicted;
+    dfq_accelerator *a = accelerator(8);
+    dfq_bits_limits_init(&limits, sizeof limits);
+    limits.mean_weight_bits = limits.mean_act_bits = 3;
+    OK(dfq_sensitivity_choose(s, &limits, &b, &choice));
+    ck_assert_int_eq(dfq_sensitivity_refine(s, &limits, 0, b, &choice, kl), DFQ_E_INVALID);
+    limits.accelerator = a;
+    ck_assert_int_eq(dfq_sensitivity_refine(s, &limits, 9, b, &choice, kl), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "config of the choice is -1"));
+    dfq_bits_release(b);
+    for (int with = 0; with < 2; with++) {
+        limits.accelerator = with ? a : NULL;
+        limits.latency_ms = with ? 1e3 : 0;
+        OK(dfq_sensitivity_choose(s, &limits, &b, &choice));
+        if (with) limits.energy_mj = choice.energy_mj * 1.001;
+        before = choice;
+        OK(dfq_sensitivity_refine(s, &limits, 20, b, &choice, kl));
+        OK(dfq_sensitivity_evaluate(s, b, &predicted, &measured));
+        OK(dfq_bits_get_means(b, &means));
+        ck_assert(kl[1] < kl[0] && kl[1] == measured && choice.predicted == predicted);
+        ck_assert(means.weight_bits <= 3 + 1e-9 && means.act_bits <= 3 + 1e-9);
+        ck_assert(choice.config == before.config && choice.proved == 0);
+        if (with) ck_assert(choice.energy_mj <= limits.energy_mj);
+        if (with) check_cost(a, b, &choice);
+        dfq_bits_release(b);
+    }
+    dfq_accelerator_release(a);
+}
+
 /* A job that stops and goes on from a checkpoint measures the same; damages are those of networks
  * with one layer changed; the choice is within its limits and none of many others is better. */
 START_TEST(test_job)
@@ -313,6 +349,7 @@ START_TEST(test_job)
     }
     check_limits(s);
     check_costs(s);
+    check_refine(s);
     /* a second round around a choice: its own widths add nothing */
     OK(dfq_sensitivity_restart(again, chosen));
     OK(dfq_sensitivity_run(again));
