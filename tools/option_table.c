@@ -84,7 +84,7 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_CROSSING_TARGET] = {0, "crossing-target", "X", QUANTIZE,
                              "ait: share of codes to change; 0: KL alone"},
     [OPT_NO_IMAGES] = {0, "no-images", NULL, QUANTIZE,
-                       "transformers: rounds on drawn shapes; no synthesis, no tuning"},
+                       "transformers: rounds on drawn shapes, untuned"},
     [OPT_NO_TUNE] = {0, "no-tune", NULL, QUANTIZE, "calibrate only"},
     [OPT_SYNTH] = {0, "synth", "DIR", BITS, "use images that 'dfq synth' made"},
     [OPT_REAL] = {0, "real", "DIR", QUANTIZE, "use real images: for comparison, not data-free"},

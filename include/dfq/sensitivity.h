@@ -152,8 +152,8 @@ DFQ_CHECKED dfq_status dfq_sensitivity_choose(dfq_sensitivity *sensitivity,
 
 /** Local moves from chosen widths, by the divergence that they measure: one bit more for the
  *  weights (or activations) of one layer, one less for another's, within the same limits and on the
- *  same accelerator. The moves of the least predicted divergence are tried first, each once; a move that
- *  measures less is kept.
+ *  same accelerator. The moves of the least predicted divergence are tried first, each once; one
+ *  that measures less is kept.
  *  @param limits       as given to dfq_sensitivity_choose(), which chose the widths
  *  @param trials       runs of the network, 1..100000
  *  @param bits         changed
