@@ -176,21 +176,22 @@ void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
 static void spans_of(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
                      const dfqi_int_output *out, int64_t first, tile_spans *o)
 {
-    const int64_t left = b->n - first < LD ? b->n - first : LD;
-    *o = (tile_spans){
-        .spans = b->spans,
-        .span = b->k,
-        .sum = b->sum + first,
-        .ld_sum = b->n,
-        .zero_point = a->zero_point[0],
-        .row_scale = a->scale,
-        .ld_rows = m,
-        .y = out->y + first,
-        .ld_y = out->ld_y,
-        .lanes = {vm_first(left < VF ? left : VF), vm_first(left < VF ? 0 : left - VF)}};
-    for (int64_t i = 0; i < left; i++)
-        o->scale[i] = b->scale[first + i] / (b->nibbles ? 16.0f : 1.0f);
-    for (int64_t i = 0; i < left; i++) o->bias[i] = out->bias ? out->bias[first + i] : -0.0f;
+    const vf factor = vf_set(b->nibbles ? 0.0625f : 1.0f);
+    o->spans = b->spans;
+    o->span = b->k;
+    o->sum = b->sum + first;
+    o->ld_sum = b->n;
+    o->zero_point = a->zero_point[0];
+    o->row_scale = a->scale;
+    o->ld_rows = m;
+    o->y = out->y + first;
+    o->ld_y = out->ld_y;
+    for (int v = 0; v < TILE_PANELS; v++) {
+        const int64_t at = first + v * VF, n = b->n - at < 0 ? 0 : b->n - at < VF ? b->n - at : VF;
+        o->lanes[v] = vm_first(n);
+        vf_store(o->scale + v * VF, vf_mul(factor, vf_load_n(b->scale + at, n)));
+        vf_store(o->bias + v * VF, out->bias ? vf_load_n(out->bias + at, n) : vf_set(-0.0f));
+    }
 }
 
 /* `tiles` tiles of as many rows. */
@@ -208,9 +209,15 @@ static void equal_span_tiles(tile *t, tile_spans *o, tile_fn run, int64_t tiles,
  * which changes no bit where no number becomes too large or too small on the way. */
 static int spans_fit(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b)
 {
-    int odd = !a->one_grid;
-    for (int64_t i = 0; b->nibbles && i < m * b->spans; i++) odd |= a->scale[i] > 0x1p80f;
-    for (int64_t j = 0; b->nibbles && j < b->n; j++) odd |= fabsf(b->scale[j]) < 0x1p-100f;
+    const int64_t rows = m * b->spans;
+    unsigned odd = !a->one_grid;
+    for (int64_t i = 0; b->nibbles && i < rows; i += VF)
+        odd |= vm_bits(vf_lt(vf_set(0x1p80f), vf_load_tail(a->scale + i, rows - i)));
+    for (int64_t j = 0; b->nibbles && j < b->n; j += VF) {
+        const vf scale = vf_abs(vf_load_tail(b->scale + j, b->n - j));
+        const vm there = vm_first(b->n - j < VF ? b->n - j : VF);
+        odd |= vm_bits(vm_and(there, vf_lt(scale, vf_set(0x1p-100f))));
+    }
     return !odd;
 }
 
