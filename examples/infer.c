@@ -38,7 +38,7 @@ static dfq_status run(dfq_context *ctx, int n, char **words)
     dfq_status s = dfq_runtime_load(ctx, words[0], NULL, NULL, &net);
     if (s == DFQ_OK) s = dfq_runtime_get_info(net, &info);
     if (s == DFQ_OK) {
-        const size_t size = (size_t)(info.image * info.image * 3);
+        const size_t size = (size_t)(info.image_height * info.image_width * 3);
         pixels = malloc(size);
         if (!pixels) s = DFQ_E_NOMEM;
         for (int i = 1; i < n && s == DFQ_OK; i++) s = classify(net, words[i], pixels, size);

@@ -74,7 +74,8 @@ class Net
         dfq_runtime_info info = {};
         info.struct_size = sizeof info;
         check(dfq_runtime_get_info(made_, &info));
-        pixels_.resize(static_cast<std::size_t>(info.image * info.image * info.channels));
+        pixels_.resize(
+            static_cast<std::size_t>(info.image_height * info.image_width * info.channels));
         logits_.resize(static_cast<std::size_t>(info.classes));
     }
 

@@ -22,7 +22,8 @@ RuntimeInput = struct('RuntimeInput', ('pixels', c_int32), ('data', c_void_p), (
                       ('height', c_int64), ('width', c_int64), ('channels', c_int64))
 RuntimeInfo = struct('RuntimeInfo', ('quantized', c_int32), ('batch', c_int64), ('image', c_int64),
                      ('channels', c_int64), ('classes', c_int64), ('shared_bytes', c_int64),
-                     ('private_bytes', c_int64))
+                     ('private_bytes', c_int64), ('macs', c_int64), ('integer_macs', c_int64),
+                     ('kernels', c_char_p), ('image_height', c_int64), ('image_width', c_int64))
 
 
 class Runtime:
@@ -58,9 +59,13 @@ class Runtime:
         """One for another thread, which shares the weights."""
         return Runtime(None, of=self)
 
+    def values(self):
+        """Of one image."""
+        return self.info.image_height * self.info.image_width * self.info.channels
+
     def read(self, picture):
-        """A PNG or JPEG file as bytes [S][S][3], resized and cropped as the network wants it."""
-        pixels = bytearray(self.info.image ** 2 * self.info.channels)
+        """A PNG or JPEG file as bytes [height][width][3], resized and cropped as the network wants it."""
+        pixels = bytearray(self.values())
         room = (ctypes.c_uint8 * len(pixels)).from_buffer(pixels)
         self.call('runtime_read_picture', self.handle, os.fsencode(picture), room, c_size_t(len(pixels)))
         return pixels
@@ -68,7 +73,7 @@ class Runtime:
     def run(self, images, n=1, pixels=U8_NHWC):
         """Logits of n images in writable contiguous memory, [n, classes]; valid until the next run."""
         view = memoryview(images).cast('B')
-        need = n * self.info.image ** 2 * self.info.channels * (4 if pixels >= F32_NCHW else 1)
+        need = n * self.values() * (4 if pixels >= F32_NCHW else 1)
         if len(view) != need:
             raise ValueError(f'images have {len(view)} bytes, must have {need}')
         what = RuntimeInput()

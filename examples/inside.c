@@ -85,7 +85,7 @@ static dfq_status read_probes(dfq_context *ctx, const dfq_graph *net, const char
     dfq_tensor *picture = NULL;
     int32_t n = 0;
     dfq_status s = dfq_graph_get_info(net, &info);
-    const int64_t dims[4] = {1, info.channels, info.image, info.image};
+    const int64_t dims[4] = {1, info.channels, info.image_height, info.image_width};
     if (s == DFQ_OK) s = dfq_tensor_create(ctx, DFQ_DTYPE_F32, 4, dims, &picture);
     if (s == DFQ_OK && only != NULL) s = read_probe(net, picture, only);
     if (s == DFQ_OK && only == NULL) s = dfq_graph_get_probe_count(net, &n);

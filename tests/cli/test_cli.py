@@ -615,6 +615,27 @@ class Results(Part):
                              ("image_size is for float networks", "large", "--image-size", "16")):
             self.fails(USAGE, error, "info", *args)
 
+    def test_oblong(self):
+        """Height and width: every verb takes such an input, and its files keep it."""
+        image = "--image-size", "12x20"
+        self.works("synth", "tiny.safetensors", *image, "--images", "2", "--iters", "2", "-o", "set")
+        self.works("quantize", "tiny.safetensors", *image, "--bits", "w4a8", "--synth", "set", "--no-tune",
+                   "-o", "wide")
+        self.works("export", "tiny.safetensors", *image, "-o", "wide.onnx")
+        for args in (("tiny.safetensors", *image), ("wide",), ("wide.onnx",)):
+            j = json.loads(self.works("info", *args, "--json").out)
+            assert (j["image"], j["image_height"], j["image_width"]) == (20, 12, 20), j
+            assert j["properties"]["image"]["value"] == "12x20", j
+            assert "3 x 12 x 20" in self.works("info", *args).out
+            self.works("cost", *args, "-a", "eyeriss-16x16")
+            self.works("eval", *args, "--data", "pictures", "--resize", "20")
+            if len(args) == 1:  # run has no --image-size
+                self.works("run", *args, "--image", "pictures/0.png", "--resize", "16x24")
+        for text in ("12x", "x12", "12x20x3", "12 20"):
+            self.fails(USAGE, "or two as height x width: 224x160", "info", "tiny.safetensors", "--image-size", text)
+        self.fails(USAGE, "resize is 12x19, must be at least the input of 12x20", "run", "wide", "--image",
+                   "pictures/0.png", "--resize", "12x19")
+
     def test_configurations(self):
         """Those of timm, and what is wrong in one."""
         os.makedirs(self.path("timm"))
