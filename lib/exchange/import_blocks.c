@@ -290,6 +290,15 @@ static int32_t take_bias(im_family *f, int32_t value, im_block *b)
     }
 }
 
+/* Exporters add masks that hide nothing. */
+static bool is_bias(const im_block *b)
+{
+    const int64_t n = b->windows * b->heads * b->tokens * b->tokens;
+    for (int64_t i = 0; b->bias && i < n; i++)
+        if (b->bias[i] < 0 || b->bias[i] > 0) return true;
+    return false;
+}
+
 /* The map and what it is made of; rows of queries, keys and values are all the same ones. */
 static bool products(im_family *f, const dfqi_structure_op *av, im_block *b, im_rows *rows)
 {
@@ -301,6 +310,7 @@ static bool products(im_family *f, const dfqi_structure_op *av, im_block *b, im_
     if (!map) return false;
     b->scale = (double)map->value;
     source = take_bias(f, map->in[0], b);
+    if (!is_bias(b)) b->bias = NULL;
     const dfqi_structure_op *raw =
         f->fits ? dfqi_im_made_by(f, source, DFQI_STRUCTURE_MATMUL_NT) : NULL;
     if (!raw || !third(f, raw->in[0], 0, b, rows)) return false;

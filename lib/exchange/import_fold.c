@@ -57,6 +57,8 @@ typedef enum binary {
     MAX,
     EQUAL,
     LESS,
+    NOT_LESS,
+    NOT_GREATER,
     GREATER,
     AND,
     OR
@@ -113,7 +115,18 @@ static int64_t of_ints(im *m, binary op, int64_t a, int64_t b)
 
 static bool compare(binary op, double a, double b)
 {
-    return op == EQUAL ? !(a < b) && !(a > b) : op == LESS ? a < b : a > b;
+    switch (op) {
+    case EQUAL:
+        return !(a < b) && !(a > b);
+    case LESS:
+        return a < b;
+    case NOT_LESS:
+        return a >= b;
+    case NOT_GREATER:
+        return a <= b;
+    default:
+        return a > b;
+    }
 }
 
 static void two(im *m, binary op, const im_tensor *const *in, im_tensor *out)
@@ -153,6 +166,8 @@ TWO(min, MIN)
 TWO(max, MAX)
 TWO(equal, EQUAL)
 TWO(less, LESS)
+TWO(not_less, NOT_LESS)
+TWO(not_greater, NOT_GREATER)
 TWO(greater, GREATER)
 TWO(and, AND)
 TWO(or, OR)
@@ -314,19 +329,42 @@ static const struct {
     const char *op;
     int32_t operands;
     im_fold fold;
-} rows[] = {
-    {"Add", 2, fold_add},       {"Sub", 2, fold_sub},         {"Mul", 2, fold_mul},
-    {"Div", 2, fold_div},       {"Pow", 2, fold_pow},         {"Mod", 2, fold_mod},
-    {"Min", 2, fold_min},       {"Max", 2, fold_max},         {"Equal", 2, fold_equal},
-    {"Less", 2, fold_less},     {"Greater", 2, fold_greater}, {"And", 2, fold_and},
-    {"Or", 2, fold_or},         {"Sqrt", 1, fold_sqrt},       {"Reciprocal", 1, fold_reciprocal},
-    {"Floor", 1, fold_floor},   {"Ceil", 1, fold_ceil},       {"Neg", 1, fold_neg},
-    {"Not", 1, fold_not},       {"Cast", 1, fold_cast},       {"Where", 3, fold_where},
-    {"Clip", 2, fold_max},      {"Clip", 3, fold_clip},       {"Range", 3, fold_range},
-    {"Expand", 2, fold_expand}, {"Sigmoid", 1, fold_sigmoid}, {"Relu", 1, fold_relu},
-    {"Sign", 1, fold_sign},     {"Abs", 1, fold_abs},         {"Exp", 1, fold_exp},
-    {"Log", 1, fold_log},       {"Tanh", 1, fold_tanh},       {"Sin", 1, fold_sin},
-    {"Cos", 1, fold_cos}};
+} rows[] = {{"Add", 2, fold_add},
+            {"Sub", 2, fold_sub},
+            {"Mul", 2, fold_mul},
+            {"Div", 2, fold_div},
+            {"Pow", 2, fold_pow},
+            {"Mod", 2, fold_mod},
+            {"Min", 2, fold_min},
+            {"Max", 2, fold_max},
+            {"Equal", 2, fold_equal},
+            {"Less", 2, fold_less},
+            {"Greater", 2, fold_greater},
+            {"And", 2, fold_and},
+            {"Or", 2, fold_or},
+            {"Sqrt", 1, fold_sqrt},
+            {"Reciprocal", 1, fold_reciprocal},
+            {"Floor", 1, fold_floor},
+            {"Ceil", 1, fold_ceil},
+            {"Neg", 1, fold_neg},
+            {"Not", 1, fold_not},
+            {"Cast", 1, fold_cast},
+            {"Where", 3, fold_where},
+            {"Clip", 2, fold_max},
+            {"Clip", 3, fold_clip},
+            {"Range", 3, fold_range},
+            {"Expand", 2, fold_expand},
+            {"Sigmoid", 1, fold_sigmoid},
+            {"Relu", 1, fold_relu},
+            {"Sign", 1, fold_sign},
+            {"Abs", 1, fold_abs},
+            {"Exp", 1, fold_exp},
+            {"Log", 1, fold_log},
+            {"Tanh", 1, fold_tanh},
+            {"Sin", 1, fold_sin},
+            {"Cos", 1, fold_cos},
+            {"GreaterOrEqual", 2, fold_not_less},
+            {"LessOrEqual", 2, fold_not_greater}};
 
 im_fold dfqi_im_fold_of(const char *op, int32_t operands)
 {

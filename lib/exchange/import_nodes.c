@@ -61,6 +61,7 @@ static const struct {
     {"GatherND", 2, 2, dfqi_im_gather_nd},
     {"Neg", 1, 1, dfqi_im_neg},
     {"Greater", 2, 2, dfqi_im_greater},
+    {"IsNaN", 1, 1, dfqi_im_is_nan},
     {"Where", 3, 3, dfqi_im_where},
     {"Concat", 1, IM_INPUTS, dfqi_im_concat},
     {"Shape", 1, 1, dfqi_im_shape},

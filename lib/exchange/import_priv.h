@@ -282,8 +282,7 @@ void dfqi_im_scope(const Onnx__NodeProto *node, char out[DFQI_LAYER_MAX]);
 const char *dfqi_im_given(im *m, int32_t slot, const char *otherwise);
 /* The layer that makes `base` and has no name of its own is named by the bias that is added. */
 void dfqi_im_name_by_bias(im *m, int32_t bias, int32_t base);
-/* Makes all names of layers and parameters different. */
-void dfqi_im_unique(im *m);
+void dfqi_im_unique(im *m); /* makes all names of layers and parameters different */
 
 /* -- nodes ------------------------------------------------------------------------------------- */
 
@@ -341,6 +340,7 @@ void dfqi_im_gather(im *m);
 void dfqi_im_gather_nd(im *m);
 void dfqi_im_neg(im *m);
 void dfqi_im_greater(im *m);
+void dfqi_im_is_nan(im *m);
 void dfqi_im_where(im *m);
 void dfqi_im_concat(im *m);
 void dfqi_im_shape(im *m);

@@ -146,11 +146,23 @@ void dfqi_im_greater(im *m)
         dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "must compare with a number");
 }
 
+/* Never, in a network that computes logits: exporters guard masked rows of softmax so. */
+void dfqi_im_is_nan(im *m)
+{
+    const im_view *x = dfqi_im_view_of(m, 0);
+    if (x) dfqi_im_set_expr(m, IM_ABOVE, x, INFINITY);
+}
+
 /* x where it is large, else softplus(x), which is x there too. */
 void dfqi_im_where(im *m)
 {
     enum { LARGE = 17 }; /* log(1 + exp(-17)) is below half of the last bit of 17 */
     const im_value *above = dfqi_im_operand(m, 0);
+    if (dfqi_im_is_expr(m, 0, IM_ABOVE) && isinf(above->value)) {
+        const im_view *otherwise = dfqi_im_view_of(m, 2);
+        if (otherwise) dfqi_im_set_alias(m, 0, 2, otherwise);
+        return;
+    }
     bool good = dfqi_im_is_expr(m, 0, IM_ABOVE) && above->value >= LARGE;
     const im_view *x = good ? dfqi_im_view_of(m, 1) : NULL, *y = x ? dfqi_im_view_of(m, 2) : NULL;
     const im_draft_op *maker = y ? dfqi_im_maker(m, y->base) : NULL;
