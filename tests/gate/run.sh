@@ -88,12 +88,16 @@ vit_tiny() {
         return
     }
     pictures "$shared/data/imagenet_val_650" "$work/pictures"
-    # 163, 162, 158; a scale for all channels of a token 149, 151, 155; that on images of noise 135
-    gate "ViT-Tiny, W4A4, no images" 157 "$model" "$work/pictures" --bits w4a4 --no-images --resize 0
-    # crops already: their middle, not scaled. Rounded to nearest 66, without folding 31, with half of
-    # the spread in the weights of every layer 90
-    gate "ViT-Tiny, W4A4, static" 98 "$model" "$work/pictures" --bits w4a4 --images 32 --resize 0 \
-        --act-scale tensor --real "$shared/data/imagenet_train_256" # 107, by the runtime 105
+    # 158, 157, 157; with one grid a row of weights and a scale for all channels of a token 149, 151,
+    # 155; that on images of noise 135
+    gate "ViT-Tiny, W4A4, no images" 154 "$model" "$work/pictures" --bits w4a4 --no-images --resize 0
+    # one grid for each row of weights: 120
+    gate "ViT-Tiny, W3A4, no images" 138 "$model" "$work/pictures" --bits w3a4 --no-images \
+        --resize 0 # 148
+    # crops already: their middle, not scaled. One grid for each row of weights 107, and then rounded
+    # to nearest 66, without folding 31, with half of the spread in the weights of every layer 90
+    gate "ViT-Tiny, W4A4, static" 135 "$model" "$work/pictures" --bits w4a4 --images 32 --resize 0 \
+        --act-scale tensor --real "$shared/data/imagenet_train_256" # 152
 }
 
 embedded
