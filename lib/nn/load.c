@@ -210,6 +210,16 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const df
     return status;
 }
 
+void dfqi_arch_read(dfqi_arch *a)
+{
+    dfqi_swin_arch *w = &a->of.swin;
+    a->of.vit.grid = dfqi_square(0);
+    a->of.vit.patches = 0;
+    memset(w->rows, 0, sizeof w->rows);
+    memset(w->table, 0, sizeof w->table);
+    w->joint_fit = 0;
+}
+
 /* -- parameters -------------------------------------------------------------------------------- */
 
 static dfq_status check_values(dfq_context *ctx, const char *path, const dfqi_expect *e,

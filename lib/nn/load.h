@@ -32,4 +32,8 @@ enum { DFQI_ARCH_META = 14 };
 DFQI_CHECKED dfq_status dfqi_arch_meta(const dfqi_arch *arch, dfqi_arena *arena,
                                        dfqi_st_meta out[DFQI_ARCH_META], int64_t *out_n);
 
+/* Drops what an architecture has only while its file is read, so that it is byte by byte that of
+ * the same network made in memory. Behind dfqi_positions_fit(). */
+void dfqi_arch_read(dfqi_arch *a);
+
 #endif

@@ -276,6 +276,7 @@ static dfq_status model_from(const dfqi_safetensors *st, const char *path,
     const dfqi_safetensors *from = mode ? &view : &plain;
     DFQI_GOTO(dfqi_arch_find(from, path, naming, o, &arch), out);
     if (o && o->image_size) DFQI_GOTO(fit_image(&plain, path, mode != NULL, &arch), out);
+    dfqi_arch_read(&arch);
     DFQI_GOTO(dfqi_network_take(from, path, &arch, &net), out);
     DFQI_GOTO(dfqi_network_take_names(from, path, &net), out);
     if (mode)
