@@ -158,10 +158,17 @@ def test_rotated_and_mixed(s):
 
 
 def test_4_bit_types(s):
-    """OpenVINO takes uint4 for weights, not for activations."""
+    """OpenVINO takes uint4 for weights, not for activations. Weights in groups are 8-bit codes."""
     tiny_vit, ort = s.path('tiny.safetensors'), [name for name in ENGINES if name == 'onnxruntime']
-    s.agree(s.quantize(tiny_vit, '-b', 'w4a4', *STATIC), s.pictures, MEDIAN, 0.8, int4=1, only=ort)
-    s.agree(s.quantize(tiny_vit, '-b', 'w4a4', '--no-images'), s.pictures, MEDIAN, 0.8, int4=1)
+    rows = ('-b', 'w4a4', '--weight-group', '0')
+    s.agree(s.quantize(tiny_vit, *rows, *STATIC), s.pictures, MEDIAN, 0.8, int4=1, only=ort)
+    s.agree(s.quantize(tiny_vit, *rows, '--no-images'), s.pictures, MEDIAN, 0.8, int4=1)
+    try:
+        s.agree(s.quantize(tiny_vit, '-b', 'w4a4', '--no-images'), s.pictures, MEDIAN, int4=1)
+    except RuntimeError as e:
+        assert 'leave int4 out, or quantize with weight_group 0' in str(e), e
+    else:
+        raise AssertionError('int4 is taken for weights in groups')
 
 
 def test_cnn(s):
