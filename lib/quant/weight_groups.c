@@ -47,6 +47,7 @@ static float within(float x, float lo, float hi)
 static double best_grid(const group *g, float scale, bool search, dfqi_group_grid *out)
 {
     float least = INFINITY;
+    uint16_t tried[DFQI_GROUP_TOP + 1] = {0}; /* of a multiplier: a bit for each zero point */
     *out = (dfqi_group_grid){1.0f, rintf(g->top / 2)};
     if (!isfinite(g->hi - g->lo)) return INFINITY;
     for (int k = 0; k < (search ? SHARES : 1); k++) {
@@ -57,6 +58,9 @@ static double best_grid(const group *g, float scale, bool search, dfqi_group_gri
         for (int i = 0; i < (search ? ZERO_POINTS : 1); i++) {
             dfqi_group_grid grid = {m, within(middle + (float)((i + 1) % 3 - 1), 0.0f, g->top)};
             while (!dfqi_group_fits(grid, g->top)) grid.multiplier -= 1.0f;
+            const uint16_t bit = (uint16_t)(1u << (int)grid.zero_point);
+            if (tried[(int)grid.multiplier] & bit) continue;
+            tried[(int)grid.multiplier] |= bit;
             const float error = error_of(g, scale * grid.multiplier, grid.zero_point);
             if (!(error < least)) continue;
             least = error;

@@ -9,7 +9,11 @@
 #include "quant/scheme_priv.h"
 #include "quant/weight_groups.h"
 
-enum { SHRINKS = 24 };
+enum {
+    SHRINKS = 24,
+    /* with these parts weights are rounded later, and grids of groups are searched then */
+    LATER = DFQI_ROUND_RIDGE | DFQI_ROUND_GPTQ | DFQI_ROUND_BIAS
+};
 
 typedef struct job {
     const dfqi_kernels *k;
@@ -152,8 +156,9 @@ dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net, doubl
         int32_t in = site->input;
         const float *col = in >= 0 ? dfqi_tensor_f32(s->sites[in].scale) : NULL;
         if (site->groups) {
+            const int32_t last = s->rounding & (DFQI_ROUND_SEARCH | LATER);
             DFQI_TRY(calibrate_groups(s->ctx, site, w, col, in >= 0 ? moments[in] : NULL,
-                                      (s->rounding & DFQI_ROUND_SEARCH) != 0));
+                                      last == DFQI_ROUND_SEARCH));
             continue;
         }
         DFQI_TRY(dfqi_search_weight(s->ctx, w, site->bits, col, in >= 0 ? moments[in] : NULL,
