@@ -82,13 +82,15 @@ typedef struct coded {
 static void fill_groups(const coded *c, const float *scale, const float *col, float *out)
 {
     const uint8_t *bytes = c->groups->data;
-    const int64_t group = c->count / dfqi_tensor_count(c->groups);
-    for (int64_t i = 0; i < c->count; i++) {
-        const int64_t at = i / group;
-        const dfqi_group_grid g = dfqi_group_grid_of((float)bytes[at]);
-        const float code = (float)dfqi_get_code(c->codes->data, i, c->bits);
-        out[i] = dfqi_group_value(code, scale[i / c->cols], g);
-        if (col) out[i] /= col[i % c->cols];
+    const int64_t groups = c->groups->dims[1], group = c->cols / groups;
+    for (int64_t i = 0; i < dfqi_tensor_count(c->groups); i++) {
+        const dfqi_group_grid g = dfqi_group_grid_of((float)bytes[i]);
+        const float s = scale[i / groups], *f = col ? col + i % groups * group : NULL;
+        for (int64_t k = 0; k < group; k++) {
+            const float code = (float)dfqi_get_code(c->codes->data, i * group + k, c->bits);
+            out[i * group + k] = dfqi_group_value(code, s, g);
+            if (f) out[i * group + k] /= f[k];
+        }
     }
 }
 
