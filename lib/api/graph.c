@@ -131,6 +131,7 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, out_info);
     const dfqi_arch *a = &graph->net.arch;
+    const dfqi_sizes sizes = dfqi_arch_sizes(a);
     double macs;
     DFQI_TRY(dfqi_network_macs(&graph->net, &macs));
     dfq_graph_info info = {.quantized = graph->quantized,
@@ -143,11 +144,13 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
                            .image_width = a->image.width,
                            .channels = a->channels,
                            .classes = dfqi_arch_is_backbone(a) ? 0 : a->classes,
-                           .patch = a->of.vit.patch,
-                           .width = a->of.vit.width,
-                           .depth = a->of.vit.depth,
-                           .heads = a->of.vit.heads,
-                           .hidden = a->of.vit.hidden,
+                           .patch = sizes.patch,
+                           .width = sizes.width,
+                           .depth = sizes.depth,
+                           .heads = sizes.heads,
+                           .hidden = sizes.hidden,
+                           .stages = sizes.stages,
+                           .window = sizes.window,
                            .parameters = dfqi_network_values(&graph->net),
                            .macs = dfqi_count_i64(macs),
                            .family = (int32_t)a->family,
@@ -159,20 +162,6 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
     info.act_group = graph->scheme.grids.act_group;
     info.weight_group = graph->scheme.grids.weight_group;
     info.first_last_bits = graph->quantized ? graph->scheme.first_last_bits : 32;
-    if (a->family == DFQI_FAMILY_STAGES) {
-        info.patch = a->of.derived.space.vit.patch;
-        info.width = a->of.derived.space.vit.tokens;
-        info.depth = dfqi_derived_blocks(a);
-    }
-    if (a->family == DFQI_FAMILY_SWIN) {
-        info.patch = a->of.swin.patch;
-        info.width = a->of.swin.width;
-        info.depth = dfqi_arch_blocks(a);
-        info.heads = a->of.swin.heads[0];
-        info.hidden = a->of.swin.hidden;
-        info.stages = a->of.swin.stages;
-        info.window = a->of.swin.window[0].height;
-    }
     memcpy(info.mean, a->mean, sizeof info.mean);
     memcpy(info.std, a->std, sizeof info.std);
     return dfqi_info_write(graph->ctx, "dfq_graph_info", &info, sizeof info, out_info);

@@ -134,13 +134,26 @@ static void head(const dfqi_arch *a, dfqi_cnn_head *out)
     dfqi_super_layer_name(&last, out->name);
 }
 
-int64_t dfqi_derived_blocks(const dfqi_arch *a)
+/* Of stages of transformer blocks; a stage has the depth of its choice. */
+static dfqi_sizes sizes(const dfqi_arch *a)
 {
-    int64_t n = 0;
-    for (int32_t i = 0; i < a->of.derived.space.n_stages && a->family == DFQI_FAMILY_STAGES; i++)
-        if (a->of.derived.path[i] < a->of.derived.space.n_choices)
-            n += dfqi_super_vit_choice(&a->of.derived.space.vit, a->of.derived.path[i]).depth;
-    return n;
+    const dfqi_derived_arch *d = &a->of.derived;
+    if (a->family != DFQI_FAMILY_STAGES) return (dfqi_sizes){0};
+    dfqi_sizes s = {.patch = d->space.vit.patch, .width = d->space.vit.tokens};
+    for (int32_t i = 0; i < d->space.n_stages; i++)
+        if (d->path[i] < d->space.n_choices)
+            s.depth += dfqi_super_vit_choice(&d->space.vit, d->path[i]).depth;
+    return s;
+}
+
+static const char *activation(const dfqi_arch *a)
+{
+    return a->family == DFQI_FAMILY_STAGES ? "gelu" : "relu6";
+}
+
+static bool lacks(const dfqi_arch *a, dfqi_prop p)
+{
+    return (p == DFQI_PROP_PATCH || p == DFQI_PROP_GRID) && a->family != DFQI_FAMILY_STAGES;
 }
 
 /* -- files ------------------------------------------------------------------------------------- */
@@ -272,18 +285,17 @@ static dfq_status same_strides(dfq_context *ctx, const dfqi_arch *a, const dfqi_
     return DFQ_OK;
 }
 
-static int64_t patch(const dfqi_arch *a)
-{
-    return a->family == DFQI_FAMILY_STAGES ? a->of.derived.space.vit.patch : 0;
-}
-
 static bool convolutional(const dfqi_arch *a)
 {
     return a->family == DFQI_FAMILY_MBCONV;
 }
 
 const dfqi_family_row dfqi_family_derived = {.fits = fits,
-                                             .patch = patch,
+                                             .properties =
+                                                 DFQI_PROP_BIT(PATCH) | DFQI_PROP_BIT(GRID),
+                                             .lacks = lacks,
+                                             .activation = activation,
+                                             .sizes = sizes,
                                              .convolutional = convolutional,
                                              .find = find,
                                              .describe = describe,

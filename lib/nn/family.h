@@ -50,8 +50,17 @@ typedef struct dfqi_family_row {
     const char *names[6]; /* how the architectures' names begin, NULL behind the last */
     /* Do the tensors of a file without an architecture's name look like this family? */
     bool (*fits)(const dfqi_safetensors *st);
-    /* Side of a patch in pixels, 0 where there is none. NULL: there is none. */
-    int64_t (*patch)(const dfqi_arch *a);
+    /* Properties (1 << DFQI_PROP_*, or'ed) that not all families have, and those that a network
+     * of the family lacks although the family, or all families, have them. NULL: none. */
+    uint32_t properties;
+    bool (*lacks)(const dfqi_arch *a, dfqi_prop p);
+    /* The words for activation ("relu") and pooling; pooling NULL: "avg". told_activation: both are
+     * what metadata or options say, not the family's own. */
+    const char *(*activation)(const dfqi_arch *a);
+    const char *(*pooling)(const dfqi_arch *a);
+    bool told_activation;
+    /* Of a vision transformer. NULL: all are 0. */
+    dfqi_sizes (*sizes)(const dfqi_arch *a);
     /* Is the network convolutional? NULL: all of the family are. */
     bool (*convolutional)(const dfqi_arch *a);
     /* Standard deviation of random weights; 0: by their number of inputs (init.c). */
@@ -111,6 +120,9 @@ typedef struct dfqi_family_row {
      * where there are several). Returns their number; out may be NULL. NULL: the stream of this
      * family cannot be rotated. */
     int32_t (*stream)(const dfqi_arch *a, dfqi_stream_part *out, int64_t *out_channels);
+    /* Why a network of the family cannot be rotated: "it .."; NULL where it says nothing. NULL:
+     * never. */
+    const char *(*unrotatable)(const dfqi_arch *a);
 } dfqi_family_row;
 
 /* For rows whose networks are not convolutional: false. */

@@ -130,7 +130,20 @@ static bool convolutional(const dfqi_arch *a)
     return structure(a)->facts.products == 0;
 }
 
+/* The structure has them. */
+static bool lacks(const dfqi_arch *a, dfqi_prop p)
+{
+    (void)a;
+    return p == DFQI_PROP_ACTIVATION || p == DFQI_PROP_EPS || p == DFQI_PROP_POOLING;
+}
+
+static const char *unrotatable(const dfqi_arch *a)
+{
+    return convolutional(a) ? NULL : "it was not recognised as a ViT or Swin transformer";
+}
+
 const dfqi_family_row dfqi_family_imported = {.fits = dfqi_imported_fits,
+                                              .lacks = lacks,
                                               .fixed_image = true,
                                               .convolutional = convolutional,
                                               .find = find,
@@ -141,4 +154,5 @@ const dfqi_family_row dfqi_family_imported = {.fits = dfqi_imported_fits,
                                               .head = head,
                                               .count = count,
                                               .expect = expect,
-                                              .forward = forward};
+                                              .forward = forward,
+                                              .unrotatable = unrotatable};

@@ -269,7 +269,14 @@ static const char *keys(const dfqi_arch *a)
     return words[a->of.inverted.keys];
 }
 
+static const char *activation(const dfqi_arch *a)
+{
+    return dfqi_inverted_form_of(a)->word;
+}
+
 const dfqi_family_row dfqi_family_efficientnet = {
+    .properties = DFQI_PROP_BIT(CONV_PADDING),
+    .activation = activation,
     .keys = keys,
     .names = {"efficientnet", "tf_efficientnet", "mobilenetv", "tf_mobilenetv", "tinynet"},
     .fits = fits,

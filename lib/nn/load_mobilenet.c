@@ -32,7 +32,14 @@ static void describe(const dfqi_arch *a, char *text, size_t size)
              a->of.cnn.keys == DFQI_KEYS_PYTORCHCV ? "stage1" : "1");
 }
 
+static const char *activation(const dfqi_arch *a)
+{
+    (void)a;
+    return "relu6";
+}
+
 const dfqi_family_row dfqi_family_mobilenet = {.names = {"mobilenet"},
+                                               .activation = activation,
                                                .keys = dfqi_cnn_keys,
                                                .fits = fits,
                                                .find = find,

@@ -177,7 +177,22 @@ static void describe(const dfqi_arch *a, char *text, size_t size)
              n[2], n[3], a->of.cnn.keys == DFQI_KEYS_PYTORCHCV ? "features.stage1" : "layer1");
 }
 
+static const char *activation(const dfqi_arch *a)
+{
+    (void)a;
+    return "relu";
+}
+
+static bool lacks(const dfqi_arch *a, dfqi_prop p)
+{
+    return p == DFQI_PROP_BOTTLENECK && !a->of.cnn.bottleneck;
+}
+
 const dfqi_family_row dfqi_family_resnet = {.names = {"resnet", "resnext", "wide_resnet", "tv_res"},
+                                            .properties =
+                                                DFQI_PROP_BIT(STEM) | DFQI_PROP_BIT(BOTTLENECK),
+                                            .lacks = lacks,
+                                            .activation = activation,
                                             .keys = dfqi_cnn_keys,
                                             .fits = fits,
                                             .find = find,

@@ -229,9 +229,27 @@ static dfq_status alike(dfq_context *ctx, const dfqi_arch *teacher, const dfqi_a
     return dfqi_need_same(ctx, teacher, student, same);
 }
 
-static int64_t patch(const dfqi_arch *a)
+static dfqi_sizes sizes(const dfqi_arch *a)
 {
-    return a->of.swin.patch;
+    const dfqi_swin_arch *w = &a->of.swin;
+    return (dfqi_sizes){.patch = w->patch,
+                        .width = w->width,
+                        .depth = dfqi_swin_blocks(a),
+                        .heads = w->heads[0],
+                        .hidden = w->hidden,
+                        .stages = w->stages,
+                        .window = w->window[0].height};
+}
+
+static const char *activation(const dfqi_arch *a)
+{
+    (void)a;
+    return "gelu";
+}
+
+static bool lacks(const dfqi_arch *a, dfqi_prop p)
+{
+    return p == DFQI_PROP_PADDING && !dfqi_swin_pads(a);
 }
 
 static void assume(const dfqi_naming *naming, dfqi_arch *a)
@@ -243,7 +261,11 @@ static void assume(const dfqi_naming *naming, dfqi_arch *a)
 }
 
 const dfqi_family_row dfqi_family_swin = {.names = {"swin"},
-                                          .patch = patch,
+                                          .properties = DFQI_PROP_BIT(PATCH) | DFQI_PROP_BIT(GRID) |
+                                                        DFQI_PROP_BIT(PADDING),
+                                          .lacks = lacks,
+                                          .activation = activation,
+                                          .sizes = sizes,
                                           .convolutional = dfqi_never,
                                           .deviation = 0.02f,
                                           .told_image = told_image,

@@ -226,9 +226,30 @@ static void attention(const dfqi_arch *a, int64_t block, dfqi_attention *out)
                             .drop = prefix};
 }
 
-static int64_t patch(const dfqi_arch *a)
+static dfqi_sizes sizes(const dfqi_arch *a)
 {
-    return a->of.vit.patch;
+    const dfqi_vit_arch *v = &a->of.vit;
+    return (dfqi_sizes){.patch = v->patch,
+                        .width = v->width,
+                        .depth = v->depth,
+                        .heads = v->heads,
+                        .hidden = v->hidden};
+}
+
+static const char *activation(const dfqi_arch *a)
+{
+    return dfqi_vit_activation_words[a->of.vit.activation];
+}
+
+static const char *pooling(const dfqi_arch *a)
+{
+    return dfqi_vit_pooling_words[a->of.vit.pooling];
+}
+
+static const char *unrotatable(const dfqi_arch *a)
+{
+    const bool pre = (a->of.vit.parts & DFQI_VIT_NORM_PRE) != 0;
+    return pre ? "its first norm has a factor for each channel of the stream" : NULL;
 }
 
 /* CLIP's norms have an eps of their own. */
@@ -238,7 +259,12 @@ static void assume(const dfqi_naming *naming, dfqi_arch *a)
 }
 
 const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
-                                         .patch = patch,
+                                         .properties = DFQI_PROP_BIT(PATCH) | DFQI_PROP_BIT(GRID) |
+                                                       DFQI_PROP_BIT(HEADS),
+                                         .activation = activation,
+                                         .pooling = pooling,
+                                         .told_activation = true,
+                                         .sizes = sizes,
                                          .convolutional = dfqi_never,
                                          .deviation = 0.02f,
                                          .told_image = told_image,
@@ -256,4 +282,5 @@ const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
                                          .forward = dfqi_vit_forward,
                                          .blocks = blocks,
                                          .attention = attention,
-                                         .stream = dfqi_vit_stream};
+                                         .stream = dfqi_vit_stream,
+                                         .unrotatable = unrotatable};

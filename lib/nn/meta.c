@@ -94,8 +94,7 @@ enum { HEADS_MAX = 4096, NORM_MAX = 10 };
 static bool hears(const dfqi_arch *a, dfqi_prop p)
 {
     if (!dfqi_prop_applies(a, p) || !dfqi_prop_decides(p)) return false;
-    if (a->family == DFQI_FAMILY_IMPORTED)
-        return p >= DFQI_PROP_MEAN; /* the structure has the rest */
+    if (p == DFQI_PROP_IMAGE && dfqi_family_get(a->family)->fixed_image) return false;
     return !dfqi_arch_is_derived(a) || p == DFQI_PROP_EPS || p >= DFQI_PROP_MEAN;
 }
 
@@ -109,7 +108,7 @@ static void take_stem(int32_t stem, dfqi_arch *a)
 static dfq_status read_shape(const dfqi_safetensors *st, const char *path, dfqi_prop p,
                              const char *key, dfqi_arch *a)
 {
-    int vit = a->family == DFQI_FAMILY_VIT;
+    const bool told = dfqi_family_get(a->family)->told_activation;
     int32_t word = 0;
     switch (p) {
     case DFQI_PROP_IMAGE:
@@ -127,13 +126,12 @@ static dfq_status read_shape(const dfqi_safetensors *st, const char *path, dfqi_
     case DFQI_PROP_CONV_PADDING:
         return dfqi_meta_word(st, path, key, dfqi_conv_padding_words, &a->of.inverted.same);
     case DFQI_PROP_ACTIVATION:
-        if (vit) return dfqi_meta_activation(st, path, key, a);
+        if (told) return dfqi_meta_activation(st, path, key, a);
         return dfqi_meta_word(st, path, key, (const char *[]){dfqi_activation_word(a), NULL},
                               &word);
     case DFQI_PROP_POOLING:
-        return vit ? dfqi_meta_pooling(st, path, key, a)
-                   : dfqi_meta_word(st, path, key, (const char *[]){dfqi_pooling_word(a), NULL},
-                                    &word);
+        if (told) return dfqi_meta_pooling(st, path, key, a);
+        return dfqi_meta_word(st, path, key, (const char *[]){dfqi_pooling_word(a), NULL}, &word);
     default:
         return DFQ_OK;
     }

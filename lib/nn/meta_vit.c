@@ -46,8 +46,7 @@ dfq_status dfqi_meta_pooling(const dfqi_safetensors *st, const char *path, const
 dfq_status dfqi_vit_take_told(dfq_context *ctx, const char *path, const dfq_load_options *o,
                               dfqi_arch *a)
 {
-    const bool vit = a->family == DFQI_FAMILY_VIT;
-    if ((o->activation || o->pooling) && !vit)
+    if ((o->activation || o->pooling) && !dfqi_family_get(a->family)->told_activation)
         return dfqi_fail(ctx, DFQ_E_INVALID, "%s: %s is for ViT and DeiT, not for %.63s", path,
                          o->activation ? "activation" : "pooling", a->name);
     if (o->activation) {

@@ -50,10 +50,15 @@ void dfqi_arch_attention(const dfqi_arch *a, int64_t block, dfqi_attention *out)
     dfqi_family_get(a->family)->attention(a, block, out);
 }
 
-int64_t dfqi_arch_patch(const dfqi_arch *a)
+dfqi_sizes dfqi_arch_sizes(const dfqi_arch *a)
 {
     const dfqi_family_row *row = dfqi_family_get(a->family);
-    return row->patch ? row->patch(a) : 0;
+    return row->sizes ? row->sizes(a) : (dfqi_sizes){0};
+}
+
+int64_t dfqi_arch_patch(const dfqi_arch *a)
+{
+    return dfqi_arch_sizes(a).patch;
 }
 
 int dfqi_arch_is_backbone(const dfqi_arch *a)

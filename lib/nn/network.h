@@ -120,10 +120,14 @@ DFQI_CHECKED dfq_status dfqi_arch_need_attention(dfq_context *ctx, const dfqi_ar
 /* Blocks with such an attention; 0 for other families than ViT, DeiT and Swin. */
 int64_t dfqi_arch_blocks(const dfqi_arch *a);
 void dfqi_arch_attention(const dfqi_arch *a, int64_t block, dfqi_attention *out);
-/* Side of a patch in pixels; 0 for convolutional networks. */
+/* Sizes of a vision transformer, those of the first stage where it has several. 0: there is no such
+ * size, and convolutional networks have none. */
+typedef struct dfqi_sizes {
+    int64_t patch; /* its side in pixels */
+    int64_t width, depth, heads, hidden, stages, window;
+} dfqi_sizes;
+dfqi_sizes dfqi_arch_sizes(const dfqi_arch *a);
 int64_t dfqi_arch_patch(const dfqi_arch *a);
-/* Transformer blocks of all stages of a derived vision transformer. */
-int64_t dfqi_derived_blocks(const dfqi_arch *a);
 /* Number of BatchNorms; 0 for vision transformers. */
 int32_t dfqi_arch_norms(const dfqi_arch *a);
 

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "nn/cnn.h"
 #include "nn/family.h"
-#include "nn/inverted.h"
-#include "nn/swin.h"
 
 enum {
     LOGITS = DFQ_DECIDES_LOGITS,
@@ -60,25 +59,10 @@ int32_t dfqi_prop_decides(dfqi_prop p)
 
 bool dfqi_prop_applies(const dfqi_arch *a, dfqi_prop p)
 {
-    if (a->family == DFQI_FAMILY_IMPORTED) /* the structure has the others */
-        return p == DFQI_PROP_IMAGE || p >= DFQI_PROP_MEAN;
-    switch (p) {
-    case DFQI_PROP_HEADS:
-        return a->family == DFQI_FAMILY_VIT;
-    case DFQI_PROP_PATCH:
-    case DFQI_PROP_GRID:
-        return !dfqi_arch_is_cnn(a);
-    case DFQI_PROP_PADDING:
-        return a->family == DFQI_FAMILY_SWIN && dfqi_swin_pads(a);
-    case DFQI_PROP_STEM:
-        return a->family == DFQI_FAMILY_RESNET;
-    case DFQI_PROP_CONV_PADDING:
-        return a->family == DFQI_FAMILY_EFFICIENTNET;
-    case DFQI_PROP_BOTTLENECK:
-        return a->family == DFQI_FAMILY_RESNET && a->of.cnn.bottleneck;
-    default:
-        return true;
-    }
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    const bool all = p == DFQI_PROP_IMAGE || p == DFQI_PROP_ACTIVATION || p == DFQI_PROP_EPS ||
+                     p == DFQI_PROP_POOLING || p >= DFQI_PROP_MEAN;
+    return (all || row->properties >> p & 1) && !(row->lacks && row->lacks(a, p));
 }
 
 void dfqi_prop_from(dfqi_arch *a, int32_t source)
@@ -89,15 +73,13 @@ void dfqi_prop_from(dfqi_arch *a, int32_t source)
 
 const char *dfqi_activation_word(const dfqi_arch *a)
 {
-    if (!dfqi_arch_is_cnn(a)) return dfqi_vit_activation_words[a->of.vit.activation];
-    if (a->family == DFQI_FAMILY_EFFICIENTNET) return dfqi_inverted_form_of(a)->word;
-    return a->family == DFQI_FAMILY_RESNET ? "relu" : "relu6";
+    return dfqi_family_get(a->family)->activation(a);
 }
 
 const char *dfqi_pooling_word(const dfqi_arch *a)
 {
-    if (a->family == DFQI_FAMILY_SWIN || dfqi_arch_is_cnn(a)) return "avg";
-    return dfqi_vit_pooling_words[a->of.vit.pooling];
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    return row->pooling ? row->pooling(a) : "avg";
 }
 
 /* n numbers, each in the fewest digits from six on that are the same float again. */

@@ -28,6 +28,9 @@ typedef enum dfqi_prop {
     DFQI_PROP_COUNT
 } dfqi_prop;
 
+/* DFQI_PROP_BIT(HEADS): of a set of properties. */
+#define DFQI_PROP_BIT(p) (1u << DFQI_PROP_##p)
+
 struct dfqi_arch;
 
 /* The name of a property is its metadata key, except the crop's key: "crop_pct". */

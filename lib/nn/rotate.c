@@ -220,14 +220,12 @@ const char *dfqi_arch_unrotatable(const dfqi_arch *a)
 {
     const dfqi_family_row *row = dfqi_family_get(a->family);
     int64_t channels;
-    if (a->family == DFQI_FAMILY_VIT && (a->of.vit.parts & DFQI_VIT_NORM_PRE))
-        return "its first norm has a factor for each channel of the stream";
+    const char *why = row->unrotatable ? row->unrotatable(a) : NULL;
+    if (why) return why;
     if (dfqi_arch_is_backbone(a)) return "its outputs are features of the stream";
     if (row->stream && row->stream(a, NULL, &channels) > 0) return NULL;
     return dfqi_arch_is_cnn(a) ? "it is a convolutional network"
-           : a->family == DFQI_FAMILY_IMPORTED
-               ? "it was not recognised as a ViT or Swin transformer"
-               : "its stages project into streams of their own";
+                               : "its stages project into streams of their own";
 }
 
 dfq_status dfqi_network_rotate(dfqi_network *net, uint64_t seed)
