@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What each part of the quantizer of a vision transformer is worth: schemes, widths, calibration images, and
 parts that are left out or stand alone. A run is calibrated and rounded, not tuned, and judged on DATA. Runs that
-are there already in FOLDER are not made again, so the table can be made in several sittings.
+are there already in FOLDER are not made again, so the table can be made in several sittings. The kind "no" is
+`--no-images`, with as many drawn shapes; static scales and parity mode do not have it.
 
-    studies/quantizers.py BUILD MODEL DATA FOLDER --table schemes --bits w8a8,w4a4 --images noise,prior --seeds 1,2,3
+    studies/quantizers.py BUILD MODEL DATA FOLDER --table schemes --bits w8a8,w4a4 --images no,prior --seeds 1,2,3
     studies/quantizers.py BUILD MODEL DATA FOLDER --table parts --bits w4a4
     studies/quantizers.py BUILD MODEL DATA FOLDER --table counts --bits w4a4
 
@@ -16,6 +17,7 @@ import time
 
 SCHEMES = {  # of the improved mode but for parity
     "row": ["--act-scale", "row"],
+    "row, one grid a row": ["--act-scale", "row", "--act-group", "0", "--weight-group", "0"],
     "tensor": ["--act-scale", "tensor"],
     "tensor, rotated": ["--act-scale", "tensor", "--rotate", "on"],
     "parity": ["--mode", "parity"],
@@ -66,13 +68,15 @@ class Study:
         os.makedirs(a.folder, exist_ok=True)
 
     def images(self, kind, count, seed):
-        """The folder with these synthetic images."""
+        """The options that give a run these synthetic images."""
+        if kind == "no":
+            return ["--no-images", "--images", str(count)]
         path = os.path.join(self.a.folder, f"{kind}-{count}-{seed}")
         if not os.path.isdir(path):
             output([self.dfq, "synth", self.a.model, "--kind", kind, "--images", str(count), "--seed", seed,
                     "-o", path + ".part", "-f", "-q", "-t", self.a.threads])
             os.rename(path + ".part", path)
-        return path
+        return ["--no-tune", "--synth", path]
 
     def right(self, label, kind, count, seed, bits, options):
         """Images that the network quantized so gets right, and seconds that quantizing took."""
@@ -80,10 +84,10 @@ class Study:
         path = os.path.join(self.a.folder, name + ".json")
         if not os.path.exists(path):
             low = os.path.join(self.a.folder, name + ".safetensors")
-            folder = self.images(kind, count, seed)
+            images = self.images(kind, count, seed)
             begin = time.monotonic()
-            output([self.dfq, "quantize", self.a.model, "--bits", bits, "--no-tune", "--synth", folder, "-o", low,
-                    "-f", "-q", "-t", self.a.threads, *options, *self.a.options.split()])
+            output([self.dfq, "quantize", self.a.model, "--bits", bits, "--seed", seed, "-o", low, "-f", "-q",
+                    "-t", self.a.threads, *images, *options, *self.a.options.split()])
             seconds = time.monotonic() - begin
             found = json.loads(output([self.dfq, "eval", low, "-d", self.a.data, "-j", "-q", "-t", self.a.threads,
                                        *self.a.judge_options.split()]))
@@ -97,7 +101,8 @@ class Study:
     def row(self, label, kind, count, bits, options):
         runs = [self.right(label, kind, count, s, bits, options) for s in self.a.seeds.split(",")]
         seconds = sum(r["seconds"] for r in runs) / len(runs)
-        print(f"| {bits.upper()} | {label} | {count} {kind} | {', '.join(str(r['right']) for r in runs)} | "
+        of = "drawn, no images" if kind == "no" else kind
+        print(f"| {bits.upper()} | {label} | {count} {of} | {', '.join(str(r['right']) for r in runs)} | "
               f"{sum(r['right'] for r in runs) / len(runs):.0f} | {seconds:.0f} s |", flush=True)
 
 
@@ -110,6 +115,8 @@ def main():
         for kind in a.images.split(","):
             if a.table == "schemes":
                 for scheme in a.schemes.split(","):
+                    if kind == "no" and not scheme.startswith("row"):
+                        continue
                     study.row(scheme, kind, a.count, bits, SCHEMES[scheme])
             elif a.table == "parts":
                 for part, options in PARTS.items():
