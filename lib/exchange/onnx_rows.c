@@ -6,8 +6,9 @@
  *
  * The codes go through QuantizeLinear and DequantizeLinear with scale 1, behind which engines
  * multiply in integers. Scales and zero points of rows are applied to the product. Up to 7 bits
- * bytes hold q - z, so that there is no zero point left. Signed codes are rounded by an operator of
- * its own, since an engine adds 128 before it rounds to a signed byte. */
+ * bytes hold q - z, so that there is no zero point left. Codes are rounded by an operator of their
+ * own: before the zero point is added, since that sum of floats would round some to the other side,
+ * as would the 128 that an engine adds before it rounds to a signed byte. */
 #include "exchange/onnx_priv.h"
 
 enum {
@@ -80,9 +81,9 @@ static dfqi_onnx_grid *whole_numbers(dfqi_onnx *e, dfqi_ref x, const row_grid *r
     dfqi_onnx_grid *g = dfqi_onnx_alloc(e, 1, sizeof *g);
     if (!g) return NULL;
     g->scale = r->scale;
-    x = dfqi_onnx_binary(e, "Div", x, r->scale);
+    x = dfqi_onnx_unary(e, "Round", dfqi_onnx_binary(e, "Div", x, r->scale));
     if (is_signed) {
-        g->unit = dfqi_onnx_unit(e, dfqi_onnx_unary(e, "Round", x), INT8, 0);
+        g->unit = dfqi_onnx_unit(e, x, INT8, 0);
     } else if (!r->least) {
         g->unit = dfqi_onnx_unit(e, x, UINT8, 0);
     } else if (qmax <= 127.0f) {

@@ -111,6 +111,50 @@ def test_rows_w8a8(s):
     s.agree(s.quantize(s.embedded(), '-b', 'w8a8', '--no-images'), s.figures, MEDIAN)
 
 
+def row_codes(x, bits):
+    """The codes of rows and their zero points, as the library computes them, in float32."""
+    top = numpy.float32(2 ** bits - 1)
+    lo = numpy.minimum(x.min(-1, keepdims=True), numpy.float32(0))
+    scale = (numpy.maximum(x.max(-1, keepdims=True), numpy.float32(0)) - lo) / top
+    zero_point = numpy.rint(-lo / scale)
+    return numpy.clip(numpy.rint(x / scale) + zero_point, 0, top), zero_point
+
+
+def row_grids(graph):
+    """(values, codes, whether these have their zero points) of the inputs of linear layers: what follows
+    the division by the scale, up to the DequantizeLinear. Queries have none."""
+    for low in (n for n in graph.node if n.op_type == 'ReduceMin'):
+        at, = (n for n in graph.node if n.op_type == 'Div' and n.input[0] == low.input[0])
+        types = []
+        while at.op_type in ('Div', 'Round', 'Sub', 'Min', 'Max', 'QuantizeLinear'):
+            types.append(at.op_type)
+            at = next(n for n in graph.node if at.output[0] in n.input)
+        if at.op_type == 'DequantizeLinear':
+            yield low.input[0], at.output[0], 'Sub' in types
+
+
+def test_codes_of_rows(s):
+    """Codes are the library's to the last one: each value is rounded before its zero point is added."""
+    if 'onnxruntime' not in ENGINES:
+        return
+    import onnxruntime
+    for bits in (8, 4):
+        low = s.quantize(s.embedded(), '-b', f'w{bits}a{bits}', '--act-group', '0', '--no-images')
+        net = engines.Network(s.dfq, low)
+        model = onnx.load(net.export(s.path('net.onnx')))
+        pairs = list(row_grids(model.graph))
+        assert len(pairs) > 4, pairs
+        for name in (name for pair in pairs for name in pair[:2]):
+            model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider'])
+        for x, _, _ in net.batches(s.figures, IMAGES, IMAGES):
+            for values, codes, whole in pairs:  # the head's have 8 bits
+                values, codes = session.run([values, codes], {'image': x})
+                want, zero_point = row_codes(values, 8 if whole else bits)
+                other = (codes != (want if whole else want - zero_point)).sum()
+                assert other == 0, f'{other} of {want.size} codes of {bits} bits differ'
+
+
 def test_rows_w4a4(s):
     s.agree(s.quantize(s.embedded(), '-b', 'w4a4', '--no-images'), s.figures, MEDIAN)
 
