@@ -193,6 +193,61 @@ START_TEST(test_round_trip)
 }
 END_TEST
 
+static void check_same(const dfq_tensor *a, const dfq_tensor *b, const char *site)
+{
+    ck_assert_msg(!a == !b, "%s", site);
+    if (!a) return;
+    ck_assert_int_eq(dfqi_tensor_count(a), dfqi_tensor_count(b));
+    ck_assert_msg(memcmp(a->data, b->data, dfq_tensor_get_bytes(a)) == 0, "%s", site);
+}
+
+/* What the file has rounded: sums of tokens and positions, biases times the scale of a softmax. */
+static void clear_rounded(dfq_graph *g)
+{
+    for (int32_t i = 0; i < g->net.n_params; i++) {
+        const dfqi_param *p = &g->net.params[i];
+        if (strcmp(p->name, "cls_token") == 0 || strstr(p->name, "relative_position_bias_table"))
+            memset(p->tensor->data, 0, dfq_tensor_get_bytes(p->tensor));
+    }
+}
+
+/* A transformer that was written and read again has the same quantizers, to the last bit. */
+START_TEST(test_same_quantizers)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *g = dfqt_family(ctx, _i ? DFQI_FAMILY_SWIN : DFQI_FAMILY_VIT), *again;
+    dfq_tensor *bytes;
+    dfqi_onnx_info info;
+    const dfqi_st_target to = {.bytes = &bytes};
+    clear_rounded(g);
+    ck_assert_int_eq(dfqi_onnx_write(g, &(dfqi_onnx_options){0}, &to, &info), DFQ_OK);
+    ck_assert_msg(dfq_graph_load_from_memory(ctx, dfq_tensor_get_data(bytes),
+                                             dfq_tensor_get_bytes(bytes), NULL, &again) == DFQ_OK,
+                  "%s", ctx->error);
+    dfq_graph *one = dfqt_family_low(g), *two = dfqt_family_low(again);
+    const dfqi_scheme *a = &one->scheme, *b = &two->scheme;
+    ck_assert_int_eq(a->n_sites, b->n_sites);
+    for (int32_t i = 0; i < a->n_sites; i++) {
+        const dfqi_site *s = &a->sites[i], *t = &b->sites[i];
+        ck_assert_str_eq(s->name, t->name);
+        ck_assert_int_eq(s->kind, t->kind);
+        ck_assert_int_eq(s->bits, t->bits);
+        ck_assert_int_eq(s->heads, t->heads);
+        ck_assert_int_eq(s->group, t->group);
+        ck_assert_int_eq(s->input, t->input);
+        check_same(s->scale, t->scale, s->name);
+        check_same(s->zero_point, t->zero_point, s->name);
+        check_same(s->groups, t->groups, s->name);
+    }
+    dfq_graph_release(one);
+    dfq_graph_release(two);
+    dfq_graph_release(again);
+    dfq_graph_release(g);
+    dfq_tensor_release(bytes);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 /* What was read is written, read again, and run by the runtime, whose bits are the graph's. */
 START_TEST(test_export)
 {
@@ -360,6 +415,7 @@ TCase *dfqt_import_case(void)
     tcase_add_loop_test(c, test_reload, 0, 2 * FILES);
     tcase_add_loop_test(c, test_rotation, 0, FILES);
     tcase_add_loop_test(c, test_round_trip, 0, ROUND_TRIPS);
+    tcase_add_loop_test(c, test_same_quantizers, 0, 2);
     tcase_add_loop_test(c, test_export, 0, FILES);
     tcase_add_loop_test(c, test_refused, 0, sizeof refusals / sizeof refusals[0]);
     tcase_add_loop_test(c, test_accepted, 0, 3);
