@@ -35,6 +35,26 @@ static void take(dfqi_onnx *e, const dfqi_quantizer *q, const dfq_tensor *w, dfq
     dfqi_tensor_release(codes);
 }
 
+/* What 4-bit types hold of a weight in groups. */
+static void take_units(dfqi_onnx *e, const dfqi_site *site, dfqi_onnx_weight *out)
+{
+    const int64_t count = out->rows * out->cols, groups = count / site->group;
+    const float *bytes = dfqi_tensor_f32(site->groups);
+    out->units = dfqi_onnx_alloc(e, (size_t)count, 1);
+    out->multipliers = dfqi_onnx_alloc(e, (size_t)groups, 1);
+    out->zero_points = dfqi_onnx_alloc(e, (size_t)groups, 1);
+    if (e->status != DFQ_OK) return;
+    out->group = site->group;
+    for (int64_t i = 0; i < groups; i++) {
+        const dfqi_group_grid g = dfqi_group_grid_of(bytes[i]);
+        out->multipliers[i] = (int8_t)g.multiplier;
+        out->zero_points[i] = (int8_t)g.zero_point;
+    }
+    for (int64_t i = 0; i < count; i++)
+        out->units[i] = (int8_t)(out->codes[i] / out->multipliers[i / site->group] +
+                                 out->zero_points[i / site->group]);
+}
+
 /* A weight in groups: its numbers (kernel/weight_groups.h) have one scale a row. */
 static void take_groups(dfqi_onnx *e, const dfqi_site *site, const dfq_tensor *w,
                         dfqi_onnx_weight *out)
@@ -52,6 +72,7 @@ static void take_groups(dfqi_onnx *e, const dfqi_site *site, const dfq_tensor *w
                                            out->scales[i / out->cols], g, top);
         out->codes[i] = (int8_t)dfqi_group_number(code, g);
     }
+    if (e->int4 && e->status == DFQ_OK) take_units(e, site, out);
 }
 
 bool dfqi_onnx_weight_get(dfqi_onnx *e, const dfqi_node *n, dfqi_onnx_weight *out)
@@ -126,8 +147,36 @@ dfqi_ref dfqi_onnx_weight_scales(dfqi_onnx *e, const dfqi_onnx_weight *w)
                             w->scales);
 }
 
+static dfqi_ref unsigned_4(dfqi_onnx *e, const dfqi_onnx_weight *w, const char *what, int64_t cols,
+                           const int8_t *values)
+{
+    const int64_t dims[2] = {w->rows, cols};
+    return dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.weight.%s", w->layer, what), DFQI_ONNX_UINT4,
+                            2, dims, halved(e, w->rows * cols, values));
+}
+
+/* (u - z) (s m), each product as the library rounds it. The rows stay rows, and are transposed
+ * behind it: ONNX Runtime makes one node of columns and their product, which rounds the other
+ * operand to 8 bits. */
+static dfqi_ref blocked_values(dfqi_onnx *e, const dfqi_onnx_weight *w, bool transposed)
+{
+    const int64_t groups = w->cols / w->group, column[2] = {w->rows, 1}, turned[2] = {1, 0};
+    dfqi_ref u = unsigned_4(e, w, "codes", w->cols, w->units);
+    dfqi_ref z = unsigned_4(e, w, "zero_points", groups, w->zero_points);
+    dfqi_ref s =
+        dfqi_onnx_cast(e, unsigned_4(e, w, "multipliers", groups, w->multipliers), FLOAT);
+    s = dfqi_onnx_binary(e, "Mul", s,
+                         dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.weight.scale", w->layer), FLOAT,
+                                          2, column, w->scales));
+    dfqi_ref y = dfqi_onnx_node(e, "DequantizeLinear", 3, (dfqi_ref[]){u, s, z});
+    dfqi_onnx_int(e, "axis", 1);
+    dfqi_onnx_int(e, "block_size", w->group);
+    return transposed ? dfqi_onnx_transpose(e, y, 2, turned) : y;
+}
+
 dfqi_ref dfqi_onnx_weight_values(dfqi_onnx *e, const dfqi_onnx_weight *w, bool transposed)
 {
+    if (w->group) return blocked_values(e, w, transposed);
     dfqi_ref codes = dfqi_onnx_weight_codes(e, w, transposed);
     if (type_of(e, w) != INT8) codes = dfqi_onnx_cast(e, codes, INT8);
     dfqi_ref y = dfqi_onnx_binary(e, "DequantizeLinear", codes, dfqi_onnx_weight_scales(e, w));

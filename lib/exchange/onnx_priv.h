@@ -163,6 +163,10 @@ typedef struct dfqi_onnx_weight {
     int8_t *codes;
     float *scales, *zeros; /* zeros NULL: 0 */
     bool factors;
+    /* with `int4`, of a weight in groups of so many columns; else 0. `codes` are its numbers */
+    int64_t group;
+    int8_t *units;                     /* [rows,cols]: what stands for the numbers */
+    int8_t *multipliers, *zero_points; /* [rows,cols / group] */
 } dfqi_onnx_weight;
 
 /* The codes of a layer's weight. False if it is float. */

@@ -33,10 +33,13 @@ static dfqi_ref float_weight(dfqi_onnx *e, const dfqi_node *n, const float *divi
 }
 
 /* A float operand and a weight of codes: the scales are multiplied to the product, since behind a
- * DequantizeLinear engines would round the operand to 8 bits. The same with zero points of rows,
- * which not all integer products of engines get right. */
+ * DequantizeLinear engines would round the operand to 8 bits; not so behind one of groups. The same
+ * with zero points of rows, which not all integer products of engines get right. */
 static dfqi_ref mixed_product(dfqi_onnx *e, const dfqi_node *n, const dfqi_onnx_weight *w)
 {
+    if (w->group)
+        return dfqi_onnx_binary(e, "MatMul", dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME),
+                                dfqi_onnx_weight_values(e, w, 1));
     const int32_t type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
     dfqi_ref c = dfqi_onnx_cast(e, dfqi_onnx_weight_codes(e, w, 1), type);
     if (w->zeros)

@@ -213,11 +213,6 @@ dfq_status dfqi_onnx_write_graph(const dfqi_model *m, const dfqi_graph *g, dfqi_
 /* Is there anything that 4-bit types are for? */
 static dfq_status check_int4(const dfqi_model *m)
 {
-    if (m->scheme.grids.weight_group)
-        return dfqi_fail(m->ctx, DFQ_E_UNSUPPORTED,
-                         "%s has weights with grids of groups, which are written in 8 bits; leave "
-                         "int4 out, or quantize with weight_group 0",
-                         m->net.arch.name);
     const dfqi_scheme *s = &m->scheme;
     if (!m->quantized)
         return dfqi_fail(m->ctx, DFQ_E_INVALID,

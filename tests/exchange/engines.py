@@ -202,17 +202,14 @@ def test_rotated_and_mixed(s):
 
 
 def test_4_bit_types(s):
-    """OpenVINO takes uint4 for weights, not for activations. Weights in groups are 8-bit codes."""
+    """OpenVINO takes uint4 for weights, not for activations."""
     tiny_vit, ort = s.path('tiny.safetensors'), [name for name in ENGINES if name == 'onnxruntime']
-    rows = ('-b', 'w4a4', '--weight-group', '0')
-    s.agree(s.quantize(tiny_vit, *rows, *STATIC), s.pictures, MEDIAN, 0.8, int4=1, only=ort)
-    s.agree(s.quantize(tiny_vit, *rows, '--no-images'), s.pictures, MEDIAN, 0.8, int4=1)
-    try:
-        s.agree(s.quantize(tiny_vit, '-b', 'w4a4', '--no-images'), s.pictures, MEDIAN, int4=1)
-    except RuntimeError as e:
-        assert 'leave int4 out, or quantize with weight_group 0' in str(e), e
-    else:
-        raise AssertionError('int4 is taken for weights in groups')
+    for group in ('0', '16'):
+        w4 = ('-b', 'w4a4', '--weight-group', group)
+        s.agree(s.quantize(tiny_vit, *w4, *STATIC), s.pictures, MEDIAN, 0.8, int4=1, only=ort)
+        s.agree(s.quantize(tiny_vit, *w4, '--act-group', '0', '--no-images'), s.pictures, MEDIAN, 0.8, int4=1)
+    s.agree(s.quantize(s.embedded(), '-b', 'w4a4', '--no-images'), s.figures, MEDIAN, int4=1)
+    s.agree(s.quantize(s.embedded(), '-b', 'w4a8', '--no-images'), s.figures, MEDIAN, int4=1)
 
 
 def test_cnn(s):

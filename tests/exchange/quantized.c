@@ -180,6 +180,44 @@ START_TEST(test_4_bit_types)
 }
 END_TEST
 
+static int half(const Onnx__TensorProto *t, int64_t i)
+{
+    return t->raw_data.data[i / 2] >> (i % 2 ? 4 : 0) & 15;
+}
+
+/* Codes, zero points and multipliers of groups have 4 bits, and give the values of the network to
+ * the last bit. */
+START_TEST(test_4_bit_groups)
+{
+    enum { GROUP = 16, HIDDEN = 64 };
+    const dfqi_onnx_options o = {.int4 = 1};
+    const char *layer = "blocks.0.mlp.fc2.weight";
+    int32_t site;
+    dfq_tensor *values;
+    dfqi_model_release(teacher);
+    ck_assert_int_eq(dfqt_teacher_with(ctx, HIDDEN, &teacher), DFQ_OK);
+    quantize(DFQI_MODE_IMPROVED, 4,
+             (dfqi_grids){.act_scale = DFQI_ACT_SCALE_ROW, .weight_group = GROUP});
+    p = dfqt_export(student, &o);
+    ck_assert_int_eq(dfqi_model_find_site(student, layer, &site), DFQ_OK);
+    ck_assert_int_eq(dfqi_model_get_codes(student, site, NULL, &values), DFQ_OK);
+    const Onnx__TensorProto *u = constant("blocks.0.mlp.fc2.weight.codes", DFQI_ONNX_UINT4),
+                            *z = constant("blocks.0.mlp.fc2.weight.zero_points", DFQI_ONNX_UINT4),
+                            *m = constant("blocks.0.mlp.fc2.weight.multipliers", DFQI_ONNX_UINT4),
+                            *s = constant("blocks.0.mlp.fc2.weight.scale",
+                                          ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT);
+    const float *scale = (const float *)(const void *)s->raw_data.data;
+    const int64_t count = u->dims[0] * u->dims[1], cols = u->dims[1];
+    ck_assert_int_eq(m->dims[0] * m->dims[1] * GROUP, count);
+    for (int64_t i = 0; i < count; i++) {
+        const float code = (float)(half(u, i) - half(z, i / GROUP));
+        ck_assert_float_eq(dfqi_tensor_f32(values)[i],
+                           code * (scale[i / cols] * (float)half(m, i / GROUP)));
+    }
+    dfq_tensor_release(values);
+}
+END_TEST
+
 START_TEST(test_4_bit_types_refused)
 {
     dfqi_onnx_info info;
@@ -373,6 +411,7 @@ TCase *dfqt_quantized_case(void)
     tcase_add_test(c, test_zero_points_in_bias);
     tcase_add_test(c, test_zero_point_out_of_range);
     tcase_add_loop_test(c, test_4_bit_types, 0, 2);
+    tcase_add_test(c, test_4_bit_groups);
     tcase_add_test(c, test_4_bit_types_refused);
     tcase_add_test(c, test_log_grid);
     tcase_add_loop_test(c, test_rows, 0, 2);
