@@ -101,6 +101,14 @@ class Network:
         self.dfq.call('graph_export', self.graph, os.fsencode(path), ctypes.byref(how), None)
         return path
 
+    def logits(self, x):
+        """Of pixels that are normalised, float32 [n,3,S,S]."""
+        dfq = self.dfq
+        t = dfq.make('tensor', 'tensor_create', dfq.context, ctypes.c_int32(0), ctypes.c_int32(x.ndim),
+                     (ctypes.c_int64 * x.ndim)(*x.shape))
+        numpy.asarray(dfq.floats(t))[...] = x
+        return numpy.array(dfq.floats(dfq.make('tensor', 'graph_forward', self.graph, t)))
+
     def batches(self, data, images, batch):
         """Yields (pixels, logits, labels) of a data set, normalised, some images at a time."""
         dfq = self.dfq

@@ -43,7 +43,7 @@ static void take_units(dfqi_onnx *e, const dfqi_site *site, dfqi_onnx_weight *ou
     out->units = dfqi_onnx_alloc(e, (size_t)count, 1);
     out->multipliers = dfqi_onnx_alloc(e, (size_t)groups, 1);
     out->zero_points = dfqi_onnx_alloc(e, (size_t)groups, 1);
-    if (e->status != DFQ_OK) return;
+    if (!out->units || !out->multipliers || !out->zero_points) return;
     out->group = site->group;
     for (int64_t i = 0; i < groups; i++) {
         const dfqi_group_grid g = dfqi_group_grid_of(bytes[i]);
@@ -72,7 +72,7 @@ static void take_groups(dfqi_onnx *e, const dfqi_site *site, const dfq_tensor *w
                                            out->scales[i / out->cols], g, top);
         out->codes[i] = (int8_t)dfqi_group_number(code, g);
     }
-    if (e->int4 && e->status == DFQ_OK) take_units(e, site, out);
+    if (e->int4 && out->codes) take_units(e, site, out);
 }
 
 bool dfqi_onnx_weight_get(dfqi_onnx *e, const dfqi_node *n, dfqi_onnx_weight *out)

@@ -9,6 +9,7 @@ import sys
 import zlib
 
 WIDTH, DEPTH, HEADS, HIDDEN, SIDE, PATCH, CLASSES = 32, 2, 2, 64, 16, 4, 5
+WINDOW = 4
 
 
 def tensors(rng):
@@ -38,6 +39,42 @@ def tensors(rng):
     constant("norm.bias", WIDTH, 0.0)
     normal("head.weight", CLASSES, WIDTH)
     constant("head.bias", CLASSES, 0.0)
+    return out
+
+
+def swin(rng):
+    """Name -> (shape, values), timm's names: two stages of two blocks, whose windows of 4 x 4 are shifted
+    in the second block of the first stage."""
+    out = {}
+
+    def normal(name, *shape, dev=0.2):
+        out[name] = (shape, [rng.gauss(0, dev) for _ in range(math.prod(shape))])
+
+    def layer(name, rows, columns, *kernel):
+        normal(name + ".weight", rows, columns, *kernel)
+        normal(name + ".bias", rows, dev=0.1)
+
+    def norm(name, n):
+        out[name + ".weight"] = ((n,), [rng.uniform(0.8, 1.2) for _ in range(n)])
+        normal(name + ".bias", n, dev=0.1)
+
+    layer("patch_embed.proj", WIDTH, 3, PATCH, PATCH)
+    norm("patch_embed.norm", WIDTH)
+    for stage, heads in enumerate((2, 4)):
+        width = WIDTH << stage
+        if stage:
+            norm(f"layers.{stage}.downsample.norm", 2 * width)
+            normal(f"layers.{stage}.downsample.reduction.weight", width, 2 * width)
+        for block in (f"layers.{stage}.blocks.{i}." for i in range(2)):
+            normal(block + "attn.relative_position_bias_table", (2 * WINDOW - 1) ** 2, heads)
+            norm(block + "norm1", width)
+            layer(block + "attn.qkv", 3 * width, width)
+            layer(block + "attn.proj", width, width)
+            norm(block + "norm2", width)
+            layer(block + "mlp.fc1", 2 * width, width)
+            layer(block + "mlp.fc2", width, 2 * width)
+    norm("norm", 2 * WIDTH)
+    layer("head.fc", CLASSES, 2 * WIDTH)
     return out
 
 
@@ -75,6 +112,8 @@ VIT = {"architecture": "vit_test", "heads": str(HEADS), "activation": "gelu", "e
        "interpolation": "bicubic", **SAID}
 CNN = {"architecture": "resnet_test", "stem": "stride1", "activation": "relu", "eps": "1e-5", "pooling": "avg",
        "interpolation": "bilinear", **SAID, "mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
+SWIN = {"architecture": "swin_test", "activation": "gelu", "eps": "1e-5", "pooling": "avg",
+        "interpolation": "bicubic", **SAID, "image": str(2 * SIDE), "resize": str(2 * SIDE)}
 
 
 def save(path, weights, metadata=None, edit=None):
@@ -122,6 +161,11 @@ def make(folder):
     rng = random.Random(7)
     save(os.path.join(folder, "tiny.safetensors"), tensors(rng))
     pictures(os.path.join(folder, "pictures"), 100, rng)
+
+
+def make_swin(folder):
+    """Its images have twice the side of the others."""
+    save(os.path.join(folder, "swin.safetensors"), swin(random.Random(7)), SWIN)
 
 
 def make_shards(folder):

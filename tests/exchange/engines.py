@@ -48,6 +48,7 @@ class Scene:
         subprocess.run([figures, self.figures, str(IMAGES), '9'], check=True)
         tiny.make(folder)
         tiny.make_cnn(folder)
+        tiny.make_swin(folder)
         self.pictures = self.path('pictures')
 
     def path(self, name):
@@ -80,6 +81,25 @@ class Scene:
             print(f'# {name}: median {far:.2g}, largest {max(worst[name]) / peak:.2g} of the largest '
                   f'logit, {alike:.0%} of the same class')
             assert far <= median and alike >= same, (name, far, alike)
+
+
+    def agree_but_for_noise(self, path, data, images=96):
+        """As many images as differ by the rounding noise of floats differ: those on which the library
+        differs from itself, once the pixels have noise in their last bits."""
+        net = engines.Network(self.dfq, path)
+        out = net.export(self.path('net.onnx'))
+        draw = numpy.random.default_rng(1)
+        runs = {name: engines.ENGINES[name](out, 1) for name in ENGINES}
+        runs['noise'] = lambda x: net.logits(x + draw.normal(0, 5e-7, x.shape).astype(x.dtype))
+        far, peak = {name: [] for name in runs}, 0
+        for x, z, _ in net.batches(data, images, 8):
+            peak = max(peak, abs(z).max())
+            for name, run in runs.items():
+                far[name] += list(abs(run(x) - z).max(1))
+        shares = {name: numpy.mean(numpy.array(v) > FLOAT * peak) for name, v in far.items()}
+        print('# images that differ: ' + ', '.join(f'{name} {share:.0%}' for name, share in shares.items()))
+        for name in ENGINES:
+            assert shares[name] < shares['noise'] + 0.3, (name, shares)
 
 
 # A value that is rounded otherwise in every image would be off by more than MEDIAN.
@@ -138,8 +158,9 @@ def test_codes_of_rows(s):
     if 'onnxruntime' not in ENGINES:
         return
     import onnxruntime
-    for bits in (8, 4):
-        low = s.quantize(s.embedded(), '-b', f'w{bits}a{bits}', '--act-group', '0', '--no-images')
+    for bits, source, data in ((8, s.embedded(), s.figures), (4, s.embedded(), s.figures),
+                               (8, s.path('swin.safetensors'), s.pictures)):
+        low = s.quantize(source, '-b', f'w{bits}a{bits}', '--act-group', '0', '--no-images')
         net = engines.Network(s.dfq, low)
         model = onnx.load(net.export(s.path('net.onnx')))
         pairs = list(row_grids(model.graph))
@@ -147,7 +168,7 @@ def test_codes_of_rows(s):
         for name in (name for pair in pairs for name in pair[:2]):
             model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
         session = onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider'])
-        for x, _, _ in net.batches(s.figures, IMAGES, IMAGES):
+        for x, _, _ in net.batches(data, IMAGES, IMAGES):
             for values, codes, whole in pairs:  # the head's have 8 bits
                 values, codes = session.run([values, codes], {'image': x})
                 want, zero_point = row_codes(values, 8 if whole else bits)
@@ -210,6 +231,14 @@ def test_4_bit_types(s):
         s.agree(s.quantize(tiny_vit, *w4, '--act-group', '0', '--no-images'), s.pictures, MEDIAN, 0.8, int4=1)
     s.agree(s.quantize(s.embedded(), '-b', 'w4a4', '--no-images'), s.figures, MEDIAN, int4=1)
     s.agree(s.quantize(s.embedded(), '-b', 'w4a8', '--no-images'), s.figures, MEDIAN, int4=1)
+
+
+def test_swin(s):
+    """Windows, shifted ones, biases and merging; what else differs is noise."""
+    swin = s.path('swin.safetensors')
+    s.agree(swin, s.pictures, FLOAT, 1)
+    for how in (('w8a8', '--no-images'), ('w4a4', '--act-group', '0', '--no-images'), ('w8a8', *STATIC)):
+        s.agree_but_for_noise(s.quantize(swin, '-b', *how), s.pictures)
 
 
 def test_cnn(s):

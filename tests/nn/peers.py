@@ -315,15 +315,6 @@ def logits_of(entry, network, x):
 
 # -- comparing -------------------------------------------------------------------------------------
 
-def tensor(dfq, x):
-    """A tensor of the library with the values of x."""
-    shape = (ctypes.c_int64 * x.ndim)(*x.shape)
-    t = dfq.make('tensor', 'tensor_create', dfq.context, ctypes.c_int32(0), ctypes.c_int32(x.ndim),
-                 shape)
-    numpy.asarray(dfq.floats(t))[...] = x
-    return t
-
-
 def check(dfq, entry):
     """What the line says of the network; an AssertionError if it is not as expected."""
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
@@ -339,8 +330,7 @@ def check(dfq, entry):
         assert not entry.refused, f'loaded, must be refused by "{entry.refused}"'
         x = numpy.random.default_rng(3).standard_normal((IMAGES, 3, *size), dtype=numpy.float32)
         want = logits_of(entry, network, x)
-        z = dfq.make('tensor', 'graph_forward', net.graph, tensor(dfq, x))
-        have = numpy.array(dfq.floats(z))
+        have = net.logits(x)
         assert have.shape == want.shape, f'logits {have.shape}, must be {want.shape}'
         far = abs(have - want).max() / abs(want).max()
         assert far < BAR, f'logits differ by {far:.2g} of the largest'
