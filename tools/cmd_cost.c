@@ -119,6 +119,13 @@ static void json_cost(struct json *j, const char *member, const dfq_cost_info *c
         json_int(j, "weight_bits", c->weight_bits);
         json_int(j, "input_bits", c->input_bits);
         json_int(j, "output_bits", c->output_bits);
+        json_int(j, "weight_group", c->weight_group);
+        json_int(j, "act_group", c->act_group);
+        json_open(j, "grid_bits", '{');
+        json_fraction(j, "weight", c->weight_grid_bits);
+        json_fraction(j, "input", c->input_grid_bits);
+        json_fraction(j, "output", c->output_grid_bits);
+        json_close(j, '}');
         json_text(j, "mapping", c->mapping);
     }
     json_count(j, "macs", c->macs);
@@ -211,12 +218,24 @@ static int has_row_scales(const struct session *s, const struct result *r)
     return s->o->act_scale != DFQ_ACT_SCALE_TENSOR && model_has_heads(&r->info);
 }
 
+/* What is beside the widths: ", scales of rows at run time, ..". */
+static void grid_words(const struct session *s, const struct result *r, char *out, size_t size)
+{
+    int at = snprintf(out, size, "%s", has_row_scales(s, r) ? ", scales of rows at run time" : "");
+    if (r->total.act_group > 0)
+        at += snprintf(out + at, size - (size_t)at, " for groups of %d channels",
+                       (int)r->total.act_group);
+    if (r->total.weight_group > 0)
+        snprintf(out + at, size - (size_t)at, ", weights in groups of %d columns",
+                 (int)r->total.weight_group);
+}
+
 static void print_widths(const struct session *s, const struct result *r)
 {
-    const char *scales = has_row_scales(s, r) ? ", scales of rows at run time" : "";
-    char text[192], own[64];
+    char text[256], own[64], scales[128];
     int bits = (int)r->hw.float_bits;
     quantizer_widths(r, own, sizeof own);
+    grid_words(s, r, scales, sizeof scales);
     if (option_given(s->o, OPT_BITS))
         snprintf(text, sizeof text,
                  "as given, w%da%d, 8 bits in the first and the last layer%s; values without "

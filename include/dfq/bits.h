@@ -29,7 +29,8 @@ typedef struct dfq_bits_layer {
     int32_t weight_bits;  /**< 2..8; 0: no quantizer */
     int32_t act_bits;     /**< 2..8, of the input, or of both operands of a product of attention;
                                0: no quantizer. Both 0: the layer stays float */
-    int32_t reserved;     /**< 0 */
+    int32_t weight_group; /**< columns of the weight that share a grid where it has at most 4 bits
+                               (dfq_quantize_options.weight_group); 0: all of a row */
     int64_t weights;      /**< number of weights */
     int64_t macs;         /**< multiply-accumulates of one image */
     const char *name;     /**< "blocks.0.attn.qkv"; borrowed from the table */
@@ -39,7 +40,8 @@ typedef struct dfq_bits_layer {
 typedef struct dfq_bits_means {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t reserved;     /**< 0 */
-    double weight_bits;   /**< of a weight: each layer counts by its number of weights; 0: none */
+    double weight_bits;   /**< of a weight: each layer counts by its number of weights, and one with
+                               groups by 8 / weight_group bits more, for their grids; 0: none */
     double act_bits; /**< of the operands of a multiplication that are activations: each layer whose
                           activations have a quantizer counts by its multiplications; 0: none, as in
                           a convolutional network, where ReLUs have the quantizers */

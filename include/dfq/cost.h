@@ -22,7 +22,8 @@ extern "C" {
 typedef struct dfq_cost_options {
     uint32_t struct_size; /**< set by init */
     int32_t weight_bits;  /**< 0: the network is costed with its own quantizers. 2..16: as if it had
-                              quantizers of these widths, 8 in the first and the last layer */
+                              quantizers of these widths, 8 in the first and the last layer, with
+                              the groups of channels and columns that dfq_graph_quantize() chooses */
     int32_t act_bits;     /**< widths of activations; 0 if and only if weight_bits is 0 */
     int32_t act_scale;    /**< of quantizers of these widths: DFQ_ACT_SCALE_*, chosen as by
                               dfq_graph_quantize() with ::DFQ_ACT_SCALE_AUTO, the default. Only
@@ -57,8 +58,8 @@ typedef struct dfq_cost_info {
                                 columns; for DFQ_LAYER_ROWS P is the number of elements */
     int64_t stride;        /**< of a convolution, both ways; else 1 */
     double cycles;         /**< latency: the largest of the next three */
-    double compute_cycles; /**< of the array, or of finding the grids of its results' rows if that
-                                takes longer */
+    double compute_cycles; /**< of the array, or of the lanes beside it, which add up groups of
+                                channels and find the grids of rows, if they take longer */
     double dram_cycles;    /**< of the transfers of DRAM */
     double glb_cycles;     /**< of the transfers of the global buffer */
     double ms;             /**< latency */
@@ -75,6 +76,13 @@ typedef struct dfq_cost_info {
     double area_mm2;       /**< of the accelerator */
     const char *name;      /**< of the layer, borrowed from the dfq_cost */
     const char *mapping;   /**< as dfq_cost_evaluate_mapping() takes it, borrowed; NULL: none */
+    int32_t weight_group;  /**< columns of a weight that share a grid; 0: all of a row. Of a total
+                                the largest */
+    int32_t act_group;     /**< channels of the input that share a scale; 0: all of a row. Likewise */
+    double weight_grid_bits; /**< scales and zero points of the second operand, bits for each word of
+                                  it in memory, beside weight_bits */
+    double input_grid_bits;  /**< of the first operand */
+    double output_grid_bits; /**< of the result */
 } dfq_cost_info;
 
 /** Finds for each layer the mapping with the least product of energy and latency.

@@ -46,14 +46,24 @@ static double rate_of(const dfqi_layer *l, const dfqi_accel_config *t)
                         multiplied(l, t, DFQI_I));
 }
 
+/* The sum of a group of weights is multiplied by the group's multiplier. */
+static double mac_pj(const dfqi_layer *l, int32_t w, int32_t a)
+{
+    enum { MULTIPLIER_BITS = 4 };
+    double sum = dfqi_sum_bits(w, a), product = dfqi_mac_pj(w, a, sum);
+    if (l->weight_group == 0) return product;
+    return product + dfqi_mac_pj(MULTIPLIER_BITS, sum, sum) / l->weight_group;
+}
+
 void dfqi_pricing_of(const dfqi_layer *l, const dfqi_accel_config *t, dfqi_pricing *out)
 {
     const dfqi_prices *p = &t->price;
     int32_t w = multiplied(l, t, DFQI_W), a = multiplied(l, t, DFQI_I);
     double outputs = dfqi_layer_words(l, DFQI_O), word = t->word_bits,
            per_cycle = 8e3 / t->clock_mhz; /* bits a cycle of 1 GB/s */
-    *out = (dfqi_pricing){.bits = {l->bits[DFQI_W], l->bits[DFQI_I], t->psum_bits},
-                          .rf_bits = {w, a, t->psum_bits}};
+    *out = (dfqi_pricing){
+        .bits = {dfqi_layer_stored(l, DFQI_W), dfqi_layer_stored(l, DFQI_I), t->psum_bits},
+        .rf_bits = {w, a, t->psum_bits}};
     for (int v = 0; v < DFQI_OPERANDS; v++) {
         double share = out->bits[v] / word, inside = out->rf_bits[v] / word;
         out->level[0].read_pj[v] = out->level[0].update_pj[v] = p->dram_pj * share;
@@ -67,13 +77,13 @@ void dfqi_pricing_of(const dfqi_layer *l, const dfqi_accel_config *t, dfqi_prici
         out->noc_pj[v] = p->noc_pj * inside;
     }
     for (int i = 0; i < 4; i++) out->level[i].row_words = 1;
-    out->mac_pj = p->mac_pj > 0 ? p->mac_pj : dfqi_mac_pj(w, a, dfqi_sum_bits(w, a));
+    out->mac_pj = p->mac_pj > 0 ? p->mac_pj : mac_pj(l, w, a);
     out->static_pj = p->static_mw * 1e3 / t->clock_mhz;
     out->dram_pj = p->dram_pj / word;
     out->rate = rate_of(l, t);
     out->dram_bits = t->dram_gb_per_s * per_cycle;
     out->glb_bits = t->glb_gb_per_s * per_cycle;
-    out->output_bits = l->bits[DFQI_O];
+    out->output_bits = dfqi_layer_stored(l, DFQI_O);
     out->lane_cycles = ceil(outputs * l->effort / t->pe_x);
 }
 
@@ -119,7 +129,8 @@ void dfqi_cost_rows(const dfqi_layer *l, const dfqi_accel_config *t, const dfqi_
                     dfqi_cost *out)
 {
     double n = (double)l->dim[DFQI_DIM_P], word = t->word_bits;
-    double read = n * (l->bits[DFQI_I] + l->bits[DFQI_W]), written = n * l->bits[DFQI_O];
+    double read = n * (dfqi_layer_stored(l, DFQI_I) + dfqi_layer_stored(l, DFQI_W));
+    double written = n * dfqi_layer_stored(l, DFQI_O);
     memset(out, 0, sizeof *out);
     out->compute_cycles = p->lane_cycles;
     out->glb_cycles = (read + written) / p->glb_bits;

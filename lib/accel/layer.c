@@ -82,12 +82,26 @@ bool dfqi_layer_of_node(const dfqi_graph *g, const dfqi_node *n, dfqi_layer *l)
 /* Smallest and largest value of each row of the result, where grids are found from them. */
 enum { FIND_GRID = 2 };
 
+static void set_width(dfqi_layer *l, dfqi_operand v, dfqi_width w)
+{
+    l->bits[v] = w.bits;
+    l->grid[v] = w.grid;
+}
+
+/* Sums of groups of channels are scaled and added up, the first one as that of a row is. */
+static void set_groups(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n, dfqi_layer *l)
+{
+    l->weight_group = (int32_t)dfqi_width_group(s, n, 1);
+    l->act_group = (int32_t)dfqi_width_group(s, n, 0);
+    if (l->act_group) l->effort += (int32_t)(dfqi_value_last(operand(g, n, 0)) / l->act_group) - 1;
+}
+
 static void set_bits(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n, dfqi_layer *l)
 {
-    bool second = l->kind == DFQI_LAYER_PRODUCT || l->sum;
-    l->bits[DFQI_I] = dfqi_width_read(g, s, n, 0);
-    l->bits[DFQI_W] = second ? dfqi_width_read(g, s, n, 1) : 0;
-    l->bits[DFQI_O] = dfqi_width_written(g, s, n->out[0]);
+    set_width(l, DFQI_I, dfqi_width_read(g, s, n, 0));
+    if (l->kind == DFQI_LAYER_PRODUCT || l->sum) set_width(l, DFQI_W, dfqi_width_read(g, s, n, 1));
+    set_width(l, DFQI_O, dfqi_width_written(g, s, n->out[0]));
+    if (l->kind == DFQI_LAYER_PRODUCT) set_groups(g, s, n, l);
     if (dfqi_width_is_found(g, s, n->out[0])) l->effort += FIND_GRID;
 }
 
@@ -139,7 +153,7 @@ static dfq_status list_nodes(const dfqi_graph *g, const dfqi_scheme *s, dfqi_lay
     return DFQ_OK;
 }
 
-/* Quantizers of the first and the last product get 8 bits. */
+/* Quantizers of the first and the last product get 8 bits; then those of fewer have groups. */
 static void widen_ends(const dfqi_graph *g, dfqi_scheme *s)
 {
     const dfqi_node *ends[2] = {NULL, NULL};
@@ -154,6 +168,16 @@ static void widen_ends(const dfqi_graph *g, dfqi_scheme *s)
     }
 }
 
+static dfq_status outline(const dfqi_network *net, const dfqi_graph *g, dfqi_layer_bits bits,
+                          dfqi_scheme *out)
+{
+    const bool chosen = bits.grids.weight_group == DFQI_WEIGHT_GROUP_AUTO;
+    DFQI_TRY(dfqi_scheme_outline(net, DFQI_MODE_IMPROVED, (dfqi_widths){bits.weight, bits.act, 0},
+                                 bits.grids, out));
+    widen_ends(g, out);
+    return dfqi_scheme_group_weights(net, chosen, out);
+}
+
 dfq_status dfqi_layers_of(const dfqi_model *m, dfqi_layer_bits bits, dfqi_layer_list *out)
 {
     dfqi_graph *g;
@@ -161,12 +185,7 @@ dfq_status dfqi_layers_of(const dfqi_model *m, dfqi_layer_bits bits, dfqi_layer_
     dfqi_layer_list list = {.ctx = m->ctx};
     bool own = m->quantized && !bits.act;
     DFQI_TRY(dfqi_network_whole(&m->net, &g));
-    dfq_status status = DFQ_OK;
-    if (bits.act)
-        status =
-            dfqi_scheme_outline(&m->net, DFQI_MODE_IMPROVED,
-                                (dfqi_widths){bits.weight, bits.act, 0}, bits.act_scale, &asked);
-    if (status == DFQ_OK && bits.act) widen_ends(g, &asked);
+    dfq_status status = bits.act ? outline(&m->net, g, bits, &asked) : DFQ_OK;
     if (status == DFQ_OK) status = list_nodes(g, own ? &m->scheme : &asked, &list);
     dfqi_scheme_fini(&asked);
     dfqi_graph_free(g);

@@ -25,6 +25,11 @@ typedef enum dfqi_layer_kind {
     DFQI_LAYER_ROWS         /* softmax, LayerNorm, GELU, residual sum: no products */
 } dfqi_layer_kind;
 
+/* So many bits for so many words. */
+typedef struct dfqi_share {
+    int32_t bits, words;
+} dfqi_share;
+
 /* Plain data without padding: equal bytes are equal shapes. */
 typedef struct dfqi_layer {
     int32_t kind;
@@ -32,10 +37,24 @@ typedef struct dfqi_layer {
                      * those of the array */
     int64_t dim[DFQI_DIMS];
     int64_t stride;
-    int32_t bits[DFQI_OPERANDS]; /* as stored; 0: without a quantizer, as wide as the
+    int32_t bits[DFQI_OPERANDS];    /* as stored; 0: without a quantizer, as wide as the
                                   * accelerator keeps it (dfqi_layer_resolve) */
-    int32_t sum;                 /* rows: 1 if there is a second operand, W */
+    int32_t sum;                    /* rows: 1 if there is a second operand, W */
+    int32_t weight_group;           /* products: columns of W that share a grid; 0: all of a row */
+    int32_t act_group;              /* products: channels of I that share one; 0: likewise */
+    dfqi_share grid[DFQI_OPERANDS]; /* of scales and zero points */
 } dfqi_layer;
+
+/* Bits of its grid that a word of an operand bears, and what it takes in memory in all. */
+static inline double dfqi_layer_grid(const dfqi_layer *l, dfqi_operand v)
+{
+    return l->grid[v].bits ? (double)l->grid[v].bits / l->grid[v].words : 0;
+}
+
+static inline double dfqi_layer_stored(const dfqi_layer *l, dfqi_operand v)
+{
+    return l->bits[v] + dfqi_layer_grid(l, v);
+}
 
 /* Does the dimension address the operand? */
 bool dfqi_dim_relevant(dfqi_operand v, dfqi_dim d);
@@ -57,10 +76,10 @@ typedef struct dfqi_layer_list {
 } dfqi_layer_list;
 
 /* 0: what a network's quantizers have. Else the widths of those that it would have, 8 in the first
- * and the last product, and where their scales come from. */
+ * and the last product, and their grids. */
 typedef struct dfqi_layer_bits {
     int32_t weight, act;
-    dfqi_act_scale act_scale;
+    dfqi_grids grids;
 } dfqi_layer_bits;
 
 /* What a node of a graph is, without quantizers; false: it is no layer. */

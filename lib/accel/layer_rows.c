@@ -53,7 +53,7 @@ static void set_second(const dfqi_arch *a, const dfqi_graph *g, const dfqi_schem
 {
     const dfqi_value *w = &g->values[n->in[1]];
     row->info.weight_rank = shape_of(a, w, row->info.weight_dims);
-    row->info.weight_bits = bits_of(dfqi_width_read(g, s, n, 1));
+    row->info.weight_bits = bits_of(dfqi_width_read(g, s, n, 1).bits);
     if (w->kind == DFQI_VALUE_PARAM && w->name)
         snprintf(row->weight, sizeof row->weight, "%s", w->name);
 }
@@ -66,8 +66,8 @@ static void fill(const dfqi_model *m, const dfqi_graph *g, const dfqi_node *n, d
     const dfqi_op *op = dfqi_op_get(n->op);
     dfq_layer_info *info = &row->info;
     *info = (dfq_layer_info){.kind = kind_of(n->op),
-                             .input_bits = bits_of(dfqi_width_read(g, s, n, 0)),
-                             .output_bits = bits_of(dfqi_width_written(g, s, n->out[0])),
+                             .input_bits = bits_of(dfqi_width_read(g, s, n, 0).bits),
+                             .output_bits = bits_of(dfqi_width_written(g, s, n->out[0]).bits),
                              .name = row->name,
                              .weight = row->weight};
     info->input_rank = shape_of(a, &g->values[n->in[0]], info->input_dims);

@@ -105,7 +105,7 @@ static void add_orders(builder *b, dfqi_tiling *t)
         const dfqi_access *o = &c.at[0][DFQI_O];
         t->dram_bits = c.at[0][DFQI_W].reads * b->bits[DFQI_W] +
                        c.at[0][DFQI_I].reads * b->bits[DFQI_I] + 2 * o->reads * b->bits[DFQI_O] +
-                       (o->updates - o->reads) * s->layer.bits[DFQI_O];
+                       (o->updates - o->reads) * dfqi_layer_stored(&s->layer, DFQI_O);
         keep(b, t);
     }
 }
@@ -240,7 +240,8 @@ dfq_status dfqi_tiling_cache_get(dfqi_tiling_cache *s, const dfqi_buffer *buffer
     }
     builder b = {.tiling_cache = s,
                  .set.buffer = *buffer,
-                 .bits = {s->layer.bits[DFQI_W], s->layer.bits[DFQI_I], buffer->psum_bits}};
+                 .bits = {dfqi_layer_stored(&s->layer, DFQI_W),
+                          dfqi_layer_stored(&s->layer, DFQI_I), buffer->psum_bits}};
     build(&b);
     if (b.status != DFQ_OK) {
         dfqi_free(s->ctx, b.set.list);

@@ -2,6 +2,8 @@
  * same table as the quantization pass (quant/pass.c). */
 #include "accel/widths.h"
 
+enum { SCALE_BITS = 32, GROUP_BITS = 8 };
+
 /* Hands on values as they are, some of them or in another order. */
 static bool moves(dfqi_op_kind op)
 {
@@ -30,68 +32,120 @@ static bool folds(dfqi_op_kind op)
     return op == DFQI_OP_BATCHNORM || dfqi_op_activates(op);
 }
 
-static int32_t bits_at(const dfqi_scheme *s, const dfqi_node *n, int32_t slot)
+static const dfqi_site *site_at(const dfqi_scheme *s, const dfqi_node *n, int32_t slot)
 {
     int32_t i = dfqi_site_index(s, n->op, n->name, slot);
-    return i < 0 ? 0 : s->sites[i].bits;
+    return i < 0 ? NULL : &s->sites[i];
+}
+
+/* A row of weights has a scale, and a zero point where its grid is not symmetric; its groups have a
+ * byte each. */
+static dfqi_share weight_grid(const dfqi_site *site, const dfqi_value *w)
+{
+    int64_t cols = dfqi_value_count(w) / w->dims[0], bits = SCALE_BITS;
+    if (site->kind == DFQI_SITE_WEIGHT_MINMAX) bits += site->bits;
+    if (site->group > 0) bits += GROUP_BITS * cols / site->group;
+    return (dfqi_share){(int32_t)bits, (int32_t)cols};
+}
+
+/* Zero points of symmetric grids and of attention maps are 0. */
+static dfqi_share act_grid(const dfqi_node *n, const dfqi_site *site, const dfqi_value *v)
+{
+    bool map = n->op == DFQI_OP_MATMUL_NN && site->kind == DFQI_SITE_ROW;
+    int64_t words = site->group > 0 ? site->group : dfqi_value_last(v);
+    if (!dfqi_site_is_runtime(site)) return (dfqi_share){0};
+    if (site->kind == DFQI_SITE_COLUMN) words = v->dims[v->rank - 2];
+    return (dfqi_share){SCALE_BITS + (map || site->qmin < 0 ? 0 : site->bits), (int32_t)words};
+}
+
+static dfqi_width width_at(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n,
+                           int32_t slot)
+{
+    const dfqi_site *site = site_at(s, n, slot);
+    if (!site) return (dfqi_width){0};
+    const dfqi_value *v = &g->values[n->in[slot]];
+    bool weight = dfqi_site_is_weight(site);
+    return (dfqi_width){site->bits, weight ? weight_grid(site, v) : act_grid(n, site, v)};
+}
+
+static bool is_product(const dfqi_node *n)
+{
+    return (dfqi_op_get(n->op)->flags & DFQI_OPF_PRODUCT) != 0;
 }
 
 /* Of the quantizer of a product's own. */
-static int32_t operand_bits(const dfqi_scheme *s, const dfqi_node *n, int32_t slot)
+static dfqi_width operand_width(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n,
+                                int32_t slot)
 {
-    bool product = (dfqi_op_get(n->op)->flags & DFQI_OPF_PRODUCT) != 0;
-    return product && slot < 2 ? bits_at(s, n, slot) : 0;
+    return is_product(n) && slot < 2 ? width_at(g, s, n, slot) : (dfqi_width){0};
 }
 
-int32_t dfqi_width_read(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n, int32_t slot)
+int64_t dfqi_width_group(const dfqi_scheme *s, const dfqi_node *n, int32_t slot)
 {
-    int32_t bits = operand_bits(s, n, slot), from = g->values[n->in[slot]].node;
-    while (bits == 0 && from >= 0) {
+    const dfqi_site *site = is_product(n) ? site_at(s, n, slot) : NULL;
+    return site ? site->group : 0;
+}
+
+dfqi_width dfqi_width_read(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n,
+                           int32_t slot)
+{
+    dfqi_width width = operand_width(g, s, n, slot);
+    int32_t from = g->values[n->in[slot]].node;
+    while (width.bits == 0 && from >= 0) {
         const dfqi_node *source = &g->nodes[from];
-        if (dfqi_op_activates(source->op)) return bits_at(s, source, 0);
-        if (!moves(source->op)) return 0;
+        if (dfqi_op_activates(source->op)) return width_at(g, s, source, 0);
+        if (!moves(source->op)) break;
         from = g->values[source->in[0]].node;
     }
-    return bits;
+    return width;
 }
 
-static int32_t widest_output(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n)
+static double all_bits(dfqi_width w)
 {
-    int32_t most = 0;
+    return w.bits + (w.grid.bits ? (double)w.grid.bits / w.grid.words : 0);
+}
+
+static void widen(dfqi_width *most, dfqi_width w)
+{
+    if (all_bits(w) > all_bits(*most)) *most = w;
+}
+
+static dfqi_width widest_output(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n)
+{
+    dfqi_width most = {0};
     for (int32_t k = 0; k < n->n_out; k++) {
-        int32_t bits = dfqi_width_written(g, s, n->out[k]);
-        if (bits == 0) return 0;
-        if (bits > most) most = bits;
+        dfqi_width w = dfqi_width_written(g, s, n->out[k]);
+        if (w.bits == 0) return w;
+        widen(&most, w);
     }
     return most;
 }
 
 /* As node `n` takes what it reads in `slot`. */
-static int32_t taken_bits(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n,
-                          int32_t slot)
+static dfqi_width taken_width(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n,
+                              int32_t slot)
 {
-    int32_t bits = dfqi_op_activates(n->op) ? bits_at(s, n, 0) : operand_bits(s, n, slot);
-    return bits == 0 && (moves(n->op) || folds(n->op)) ? widest_output(g, s, n) : bits;
+    dfqi_width w = dfqi_op_activates(n->op) ? width_at(g, s, n, 0) : operand_width(g, s, n, slot);
+    return w.bits == 0 && (moves(n->op) || folds(n->op)) ? widest_output(g, s, n) : w;
 }
 
-int32_t dfqi_width_written(const dfqi_graph *g, const dfqi_scheme *s, dfqi_id v)
+dfqi_width dfqi_width_written(const dfqi_graph *g, const dfqi_scheme *s, dfqi_id v)
 {
-    int32_t most = 0;
+    dfqi_width most = {0};
     for (int32_t i = 0; i < g->n_nodes; i++)
         for (int32_t slot = 0; slot < g->nodes[i].n_in; slot++) {
             if (g->nodes[i].in[slot] != v) continue;
-            int32_t bits = taken_bits(g, s, &g->nodes[i], slot);
-            if (bits == 0) return 0;
-            if (bits > most) most = bits;
+            dfqi_width w = taken_width(g, s, &g->nodes[i], slot);
+            if (w.bits == 0) return w;
+            widen(&most, w);
         }
     return most;
 }
 
 static bool takes_found(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n, int32_t slot)
 {
-    bool product = (dfqi_op_get(n->op)->flags & DFQI_OPF_PRODUCT) != 0;
-    int32_t i = product && slot < 2 ? dfqi_site_index(s, n->op, n->name, slot) : -1;
-    if (i >= 0) return dfqi_site_is_runtime(&s->sites[i]);
+    const dfqi_site *site = is_product(n) && slot < 2 ? site_at(s, n, slot) : NULL;
+    if (site) return dfqi_site_is_runtime(site);
     for (int32_t k = 0; k < n->n_out && moves(n->op); k++)
         if (dfqi_width_is_found(g, s, n->out[k])) return true;
     return false;

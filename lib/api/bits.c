@@ -10,15 +10,18 @@ dfq_status dfq_bits_create(const dfq_graph *graph, const dfq_quantize_options *o
                            dfq_bits **out_bits)
 {
     dfqi_scheme scheme = {0};
+    int32_t group;
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, out_bits);
     if (graph->quantized && options != NULL)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "options are for a float network, and %s is quantized; give NULL",
                          graph->net.arch.name);
-    if (graph->quantized) return dfqi_bits_new(graph, &graph->scheme, out_bits);
+    if (graph->quantized)
+        return dfqi_bits_new(graph, &graph->scheme, graph->scheme.grids.weight_group, out_bits);
+    DFQI_TRY(dfqi_weight_group_of_options(graph, options, &group));
     DFQI_TRY(dfqi_scheme_of_options(graph, options, &scheme));
-    dfq_status status = dfqi_bits_new(graph, &scheme, out_bits);
+    dfq_status status = dfqi_bits_new(graph, &scheme, group, out_bits);
     dfqi_scheme_fini(&scheme);
     return status;
 }
@@ -63,6 +66,7 @@ dfq_status dfq_bits_get_layer(const dfq_bits *bits, int32_t i, dfq_bits_layer *o
     const dfqi_bits_row *r = &bits->rows[i];
     const dfq_bits_layer own = {.weight_bits = r->weight_bits,
                                 .act_bits = r->act_bits,
+                                .weight_group = (int32_t)r->weight_group,
                                 .weights = r->weights,
                                 .macs = r->macs,
                                 .name = r->name};

@@ -24,11 +24,10 @@ void dfq_cost_options_init(dfq_cost_options *options, size_t size)
 }
 
 /* AUTO: as dfq_graph_quantize() would choose. */
-static dfq_status take_act_scale(const dfq_graph *graph, const dfq_cost_options *o,
-                                 dfqi_act_scale *out)
+static dfq_status take_grids(const dfq_graph *graph, const dfq_cost_options *o, dfqi_grids *out)
 {
     bool fits = dfqi_scheme_fits_rows(&graph->net.arch, DFQI_MODE_IMPROVED);
-    *out = DFQI_ACT_SCALE_TENSOR;
+    *out = (dfqi_grids){.act_group = DFQI_ACT_GROUP_AUTO, .weight_group = DFQI_WEIGHT_GROUP_AUTO};
     if (o->act_scale < DFQ_ACT_SCALE_AUTO || o->act_scale > DFQ_ACT_SCALE_TENSOR)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "act_scale is %d, must be 0 (auto), 1 (row) or 2 (tensor)", o->act_scale);
@@ -42,7 +41,7 @@ static dfq_status take_act_scale(const dfq_graph *graph, const dfq_cost_options 
                          "act_scale row is for a vision transformer, not for %s; set it to auto "
                          "or tensor",
                          graph->net.arch.name);
-    if (fits && o->act_scale != DFQ_ACT_SCALE_TENSOR) *out = DFQI_ACT_SCALE_ROW;
+    if (fits && o->act_scale != DFQ_ACT_SCALE_TENSOR) out->act_scale = DFQI_ACT_SCALE_ROW;
     return DFQ_OK;
 }
 
@@ -51,16 +50,16 @@ dfq_status dfqi_cost_options_take(const dfq_graph *graph, const dfq_cost_options
 {
     dfq_context *ctx = graph->ctx;
     dfq_cost_options o = defaults;
-    dfqi_act_scale act_scale;
+    dfqi_grids grids;
     DFQI_TRY(dfqi_options_read(ctx, "dfq_cost_options", given, &o, sizeof o));
     bool none = o.weight_bits == 0 && o.act_bits == 0;
     if (!none && (o.weight_bits < 2 || o.weight_bits > 16 || o.act_bits < 2 || o.act_bits > 16))
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "weight_bits is %d and act_bits is %d, must be 2 to 16, or both 0",
                          o.weight_bits, o.act_bits);
-    DFQI_TRY(take_act_scale(graph, &o, &act_scale));
+    DFQI_TRY(take_grids(graph, &o, &grids));
     *out = o;
-    *out_bits = (dfqi_layer_bits){o.weight_bits, o.act_bits, act_scale};
+    *out_bits = (dfqi_layer_bits){o.weight_bits, o.act_bits, grids};
     return DFQ_OK;
 }
 
@@ -141,6 +140,11 @@ static dfq_cost_info layer_info(const dfqi_report *r, int32_t i, const dfqi_cost
     info.weight_bits = l->bits[DFQI_W];
     info.input_bits = l->bits[DFQI_I];
     info.output_bits = l->bits[DFQI_O];
+    info.weight_group = l->weight_group;
+    info.act_group = l->act_group;
+    info.weight_grid_bits = dfqi_layer_grid(l, DFQI_W);
+    info.input_grid_bits = dfqi_layer_grid(l, DFQI_I);
+    info.output_grid_bits = dfqi_layer_grid(l, DFQI_O);
     memcpy(info.dims, l->dim, sizeof info.dims);
     info.stride = l->stride;
     info.utilization = dfqi_cost_utilization(c, l, &r->t);
@@ -175,9 +179,11 @@ dfq_status dfq_cost_get_total(const dfq_cost *cost, dfq_cost_info *out_info)
     info.name = "total";
     for (int32_t i = 0; i < r->list.n_layers; i++) {
         int32_t shape = r->list.layers[i].shape;
+        const dfqi_layer *l = &r->list.shapes[shape];
         const dfqi_cost *c = &r->costs[shape];
-        info.utilization +=
-            dfqi_cost_utilization(c, &r->list.shapes[shape], &r->t) * c->cycles / info.cycles;
+        info.utilization += dfqi_cost_utilization(c, l, &r->t) * c->cycles / info.cycles;
+        if (l->weight_group > info.weight_group) info.weight_group = l->weight_group;
+        if (l->act_group > info.act_group) info.act_group = l->act_group;
     }
     return dfqi_info_write(cost->ctx, "dfq_cost_info", &info, sizeof info, out_info);
 }

@@ -154,6 +154,20 @@ dfq_status dfqi_scheme_of_options(const dfq_graph *graph, const dfq_quantize_opt
     return make_scheme(graph, NULL, &o, out);
 }
 
+dfq_status dfqi_weight_group_of_options(const dfq_graph *graph, const dfq_quantize_options *options,
+                                        int32_t *out)
+{
+    dfq_quantize_options o = defaults;
+    dfqi_scheme scheme;
+    DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
+    o.weight_bits = o.first_last_bits = 2;
+    o.n_layers = 0;
+    DFQI_TRY(dfqi_scheme_of_options(graph, &o, &scheme));
+    *out = scheme.grids.weight_group;
+    dfqi_scheme_fini(&scheme);
+    return DFQ_OK;
+}
+
 /* images: NULL for a CNN whose ranges come later. */
 static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
                            const dfq_quantize_options *options, dfq_graph **out_graph)

@@ -42,6 +42,10 @@ bool dfqi_has_row_scales(const dfq_graph *graph, const dfq_quantize_options *o);
 DFQI_CHECKED dfq_status dfqi_scheme_of_options(const dfq_graph *graph,
                                                const dfq_quantize_options *options,
                                                dfqi_scheme *out);
+/* Columns of a weight of few bits that share a grid by these options, 0: all of a row. */
+DFQI_CHECKED dfq_status dfqi_weight_group_of_options(const dfq_graph *graph,
+                                                     const dfq_quantize_options *options,
+                                                     int32_t *out);
 /* How many of the images given join drawn ones at most. */
 enum { DFQI_GIVEN_IMAGES = 256 };
 

@@ -91,7 +91,7 @@ static dfq_status take_table(dfq_sensitivity *s)
     dfqi_scheme scheme = {0};
     DFQI_TRY(dfqi_scheme_of_options(s->graph, &s->quantize, &scheme));
     s->quantize.act_group = scheme.grids.act_group; /* the same at all widths */
-    dfq_status status = dfqi_bits_new(s->graph, &scheme, &s->table);
+    dfq_status status = dfqi_bits_new(s->graph, &scheme, scheme.grids.weight_group, &s->table);
     if (status == DFQ_OK) status = dfqi_network_clone(&s->graph->net, &s->basis);
     if (status == DFQ_OK && scheme.grids.rotation)
         status = dfqi_network_rotate(&s->basis, scheme.grids.rotation);
@@ -129,6 +129,8 @@ dfq_status dfq_sensitivity_create(const dfq_graph *graph, const dfq_tensor *imag
     s->graph = dfqi_model_retain(graph);
     s->given = images ? dfqi_tensor_retain(images) : NULL;
     s->quantize = q;
+    /* any width will do; at the least one weights have the groups that they may have */
+    s->quantize.weight_bits = s->quantize.first_last_bits = DFQI_BITS_MIN;
     dfq_status status = take_table(s);
     if (status == DFQ_OK) status = take_images(s, &o);
     if (status == DFQ_OK) status = begin(s);

@@ -76,11 +76,13 @@ static dfq_status take_costs(dfq_sensitivity *s, const dfq_accelerator *accel)
     return dfqi_bits_costs_new(s->graph, &s->scheme, s->table, &accel->space, &s->costs);
 }
 
-static double code_bytes(const dfq_sensitivity *s, const dfqi_pair *widths)
+static double weight_bytes(const dfq_sensitivity *s, const dfqi_pair *widths)
 {
     double bits = 0;
-    for (int32_t i = 0; i < s->table->n; i++)
-        bits += (double)s->table->rows[i].weights * widths[i].w;
+    for (int32_t i = 0; i < s->table->n; i++) {
+        const dfqi_bits_row *r = &s->table->rows[i];
+        if (r->has_weight) bits += (double)r->weights * dfqi_bits_of_weight(r, widths[i].w);
+    }
     return bits / 8;
 }
 
@@ -88,7 +90,8 @@ static double code_bytes(const dfq_sensitivity *s, const dfqi_pair *widths)
 static double mean_of_size(const dfq_sensitivity *s, double bytes)
 {
     double weights = 0;
-    for (int32_t i = 0; i < s->table->n; i++) weights += (double)s->table->rows[i].weights;
+    for (int32_t i = 0; i < s->table->n; i++)
+        if (s->table->rows[i].has_weight) weights += (double)s->table->rows[i].weights;
     return 8 * bytes / weights;
 }
 
@@ -122,7 +125,7 @@ static dfq_status tell(const dfq_sensitivity *s, const dfqi_pair *widths, const 
     const dfq_bits_choice own = {.proved = chosen->proved,
                                  .config = chosen->config,
                                  .predicted = dfqi_sensitivity_predict(&s->core, widths),
-                                 .size_bytes = code_bytes(s, widths),
+                                 .size_bytes = weight_bytes(s, widths),
                                  .latency_ms = chosen->ms,
                                  .energy_mj = chosen->mj,
                                  .area_mm2 = chosen->mm2};

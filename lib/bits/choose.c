@@ -15,6 +15,7 @@ typedef struct side {
     int32_t *layer;      /* [n] */
     int32_t *choices;    /* [n] */
     double *loss, *cost; /* [n][DFQI_BITS_WIDTHS] */
+    double least;        /* mean */
 } side;
 
 static void side_fini(side *k)
@@ -50,8 +51,10 @@ static dfq_status side_init(const dfqi_sensitivity *s, bool weights, side *k)
         double share = (double)(weights ? r->weights : r->macs) / all;
         for (int32_t b = 0; b < DFQI_BITS_WIDTHS; b++) {
             k->loss[g * DFQI_BITS_WIDTHS + b] = weights ? d->w[b] : d->a[b];
-            k->cost[g * DFQI_BITS_WIDTHS + b] = share * (DFQI_BITS_MIN + b);
+            double bits = weights ? dfqi_bits_of_weight(r, DFQI_BITS_MIN + b) : DFQI_BITS_MIN + b;
+            k->cost[g * DFQI_BITS_WIDTHS + b] = share * bits;
         }
+        k->least += k->cost[g * DFQI_BITS_WIDTHS];
     }
     return DFQ_OK;
 }
@@ -72,10 +75,10 @@ static dfq_status side_solve(const side *k, double limit, dfqi_pair *widths, boo
     o.steps = 1;
     dfqi_solver *solver;
     dfqi_solver_info info;
-    if (limit < DFQI_BITS_MIN)
+    if (most.limit < k->least)
         return dfqi_fail(k->ctx, DFQ_E_INFEASIBLE,
-                         "the mean width of %s is to be %g bits at most, must be %d or more",
-                         k->what, limit, DFQI_BITS_MIN);
+                         "the mean width of %s is to be %g bits at most, must be %g or more",
+                         k->what, limit, k->least);
     DFQI_TRY(dfqi_solver_new(k->ctx, &problem, &most, 1, &o, &solver));
     dfq_status status = dfqi_solver_run(solver);
     if (status == DFQ_OK) {

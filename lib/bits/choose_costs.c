@@ -53,7 +53,8 @@ static double own_cost(const job *j, int32_t metric, int32_t k)
         if (metric == MEAN_WEIGHT && t->rows[i].has_weight) all += (double)t->rows[i].weights;
         if (metric == MEAN_ACT && t->rows[i].has_act) all += (double)t->rows[i].macs;
     }
-    if (metric == MEAN_WEIGHT) return (double)r->weights * cell->pair.w / all;
+    if (metric == MEAN_WEIGHT)
+        return r->has_weight ? (double)r->weights * dfqi_bits_of_weight(r, cell->pair.w) / all : 0;
     return r->has_act ? (double)r->macs * cell->pair.a / all : 0;
 }
 

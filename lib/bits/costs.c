@@ -49,6 +49,7 @@ static dfq_status copy_scheme(const dfqi_bits_costs *c, const dfqi_pair *widths,
         if (row < 0) continue;
         out->sites[i].bits = dfqi_site_is_weight(&out->sites[i]) ? widths[row].w : widths[row].a;
     }
+    dfqi_scheme_size_groups(&c->net->net, out);
     return DFQ_OK;
 }
 
@@ -110,6 +111,13 @@ static dfq_status note(job *j, int32_t cell, int32_t layer, const dfqi_layer *l)
     return DFQ_OK;
 }
 
+static void take_weight(const dfqi_layer *from, dfqi_layer *l)
+{
+    l->bits[DFQI_W] = from->bits[DFQI_W];
+    l->grid[DFQI_W] = from->grid[DFQI_W];
+    l->weight_group = from->weight_group;
+}
+
 /* Both widths: the weight's change in one list, the activations' in another. */
 static dfq_status note_cell(job *j, int32_t cell, const shapes *by_w, const shapes *by_a)
 {
@@ -117,7 +125,7 @@ static dfq_status note_cell(job *j, int32_t cell, const shapes *by_w, const shap
         dfqi_layer l = j->base.of[i];
         if (by_a) l = by_a->of[i];
         if (by_w && by_w->of[i].bits[DFQI_W] != j->base.of[i].bits[DFQI_W])
-            l.bits[DFQI_W] = by_w->of[i].bits[DFQI_W];
+            take_weight(&by_w->of[i], &l);
         if (memcmp(&l, &j->base.of[i], sizeof l) != 0) DFQI_TRY(note(j, cell, i, &l));
     }
     return DFQ_OK;

@@ -29,10 +29,11 @@ static void apply(job *j, const move *m, int32_t by)
     *width_of(&j->widths[m->down], m->side) -= by;
 }
 
-static double share(const job *j, int32_t row, int32_t side)
+/* What a row adds to the sum of which its side's mean is a part. */
+static double size(const job *j, int32_t row, int32_t side, int32_t bits)
 {
     const dfqi_bits_row *r = &j->table->rows[row];
-    return (double)(side ? r->macs : r->weights);
+    return side ? (double)r->macs * bits : (double)r->weights * dfqi_bits_of_weight(r, bits);
 }
 
 /* Sum of widths beyond what the mean allows; below 0: there is room. */
@@ -42,8 +43,11 @@ static double excess(const job *j, int32_t side)
     double sum = 0, limit = side ? l->mean.act : l->mean.weight;
     if (!(limit > 0)) return -INFINITY;
     for (int32_t i = 0; i < j->table->n; i++) {
+        const dfqi_bits_row *r = &j->table->rows[i];
         int32_t bits = *width_of(&j->widths[i], side);
-        if (bits > 0) sum += share(j, i, side) * (bits - limit * (1 + 1e-12));
+        if (bits > 0)
+            sum += size(j, i, side, bits) -
+                   (double)(side ? r->macs : r->weights) * limit * (1 + 1e-12);
     }
     return sum;
 }
@@ -68,8 +72,10 @@ static bool possible(const job *j, const move *m, double over)
     int32_t up = *width_of(&j->widths[m->up], m->side);
     int32_t down = *width_of(&j->widths[m->down], m->side);
     int32_t most = j->r->c ? j->r->c->widest : DFQI_BITS_MAX;
-    return m->up != m->down && up > 0 && up < most && down > DFQI_BITS_MIN && !*mark(j, m) &&
-           over + share(j, m->up, m->side) <= share(j, m->down, m->side);
+    if (m->up == m->down || up == 0 || up >= most || down <= DFQI_BITS_MIN || *mark(j, m))
+        return false;
+    return over + size(j, m->up, m->side, up + 1) - size(j, m->up, m->side, up) <=
+           size(j, m->down, m->side, down) - size(j, m->down, m->side, down - 1);
 }
 
 /* The move not yet tried of the least predicted divergence; false: none is left. */

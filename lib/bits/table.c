@@ -8,12 +8,13 @@
 #include "accel/layer_rows.h"
 #include "base/nearest.h"
 #include "io/json.h"
+#include "kernel/weight_groups.h"
 #include "quant/layers.h"
 
 enum { FLOAT_BITS = 32 };
 
 /* What the network's own layers say of a row: its weights and multiplications. */
-static void count(dfqi_bits_row *row, int32_t n, const dfqi_layer_row *layers)
+static void count(dfqi_bits_row *row, int32_t n, const dfqi_layer_row *layers, int32_t group)
 {
     for (int32_t i = 0; i < n; i++) {
         const dfq_layer_info *l = &layers[i].info;
@@ -22,6 +23,8 @@ static void count(dfqi_bits_row *row, int32_t n, const dfqi_layer_row *layers)
         row->weights = layers[i].weight[0] != '\0';
         for (int32_t k = 0; row->weights && k < l->weight_rank; k++)
             row->weights *= l->weight_dims[k];
+        if (row->weights > 0)
+            row->weight_group = dfqi_group_of(group, row->weights / l->weight_dims[0]);
         return;
     }
 }
@@ -96,21 +99,22 @@ static dfq_status new_table(dfq_context *ctx, int32_t room, dfqi_bits **out)
     return DFQ_OK;
 }
 
-dfq_status dfqi_bits_new(const dfqi_model *m, const dfqi_scheme *s, dfqi_bits **out)
+dfq_status dfqi_bits_new(const dfqi_model *m, const dfqi_scheme *s, int32_t weight_group,
+                         dfqi_bits **out)
 {
     const dfqi_layer_row *layers;
+    const dfqi_grids grids = {.act_scale = s->grids.act_scale};
     dfqi_scheme all = {0};
     dfqi_bits *b = NULL;
     int32_t n;
     dfq_status status;
     DFQI_TRY(dfqi_layer_rows_of(m, &n, &layers));
-    DFQI_TRY(
-        dfqi_scheme_outline(&m->net, s->mode, (dfqi_widths){8, 8, 8}, s->grids.act_scale, &all));
+    DFQI_TRY(dfqi_scheme_outline(&m->net, s->mode, (dfqi_widths){8, 8, 8}, grids, &all));
     DFQI_GOTO(new_table(m->ctx, all.n_sites, &b), out);
     memcpy(b->network, m->net.arch.name, sizeof b->network);
     add_rows(b, &all);
     for (int32_t i = 0; i < b->n; i++) {
-        count(&b->rows[i], n, layers);
+        count(&b->rows[i], n, layers, weight_group);
         if (b->rows[i].macs == 0) DFQI_GOTO(count_readers(m, &all, &b->rows[i]), out);
     }
     take_widths(b, s);
@@ -204,13 +208,20 @@ static int32_t or_float(int32_t bits)
     return bits ? bits : FLOAT_BITS;
 }
 
+double dfqi_bits_of_weight(const dfqi_bits_row *r, int32_t bits)
+{
+    const double grid = 8; /* bits of a group's multiplier and zero point */
+    bool grouped = r->weight_group > 0 && bits > 0 && bits <= DFQI_GROUP_BITS;
+    return or_float(bits) + (grouped ? grid / (double)r->weight_group : 0);
+}
+
 double dfqi_bits_mean_weight(const dfqi_bits *b)
 {
     double sum = 0, count = 0;
     for (int32_t i = 0; i < b->n; i++) {
         const dfqi_bits_row *r = &b->rows[i];
         if (!r->has_weight) continue;
-        sum += (double)r->weights * or_float(r->weight_bits);
+        sum += (double)r->weights * dfqi_bits_of_weight(r, r->weight_bits);
         count += (double)r->weights;
     }
     return count > 0 ? sum / count : 0;

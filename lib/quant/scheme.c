@@ -312,9 +312,14 @@ bool dfqi_scheme_fits_rows(const dfqi_arch *a, dfqi_mode mode)
 }
 
 dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
-                               dfqi_act_scale act_scale, dfqi_scheme *out)
+                               dfqi_grids grids, dfqi_scheme *out)
 {
-    return outline(net, mode, widths, (dfqi_grids){.act_scale = act_scale}, out);
+    const bool chosen = grids.act_group == DFQI_ACT_GROUP_AUTO;
+    DFQI_TRY(dfqi_choose_grids(net, mode, widths.act, &grids));
+    DFQI_TRY(outline(net, mode, widths, grids, out));
+    dfq_status status = dfqi_need_group(net, chosen, out);
+    if (status != DFQ_OK) dfqi_scheme_fini(out);
+    return status;
 }
 
 dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
@@ -335,10 +340,5 @@ dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode, dfqi_wi
     DFQI_TRY(check_width(ctx, "weights", widths.weight));
     DFQI_TRY(check_width(ctx, "activations", widths.act));
     DFQI_TRY(check_width(ctx, "weights of the first and last layer", widths.first_last));
-    const bool chosen = grids.act_group == DFQI_ACT_GROUP_AUTO;
-    DFQI_TRY(dfqi_choose_grids(net, mode, widths.act, &grids));
-    DFQI_TRY(outline(net, mode, widths, grids, out));
-    dfq_status status = dfqi_need_group(net, chosen, out);
-    if (status != DFQ_OK) dfqi_scheme_fini(out);
-    return status;
+    return dfqi_scheme_outline(net, mode, widths, grids, out);
 }

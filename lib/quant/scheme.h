@@ -128,10 +128,10 @@ typedef struct dfqi_widths {
 
 /* Can activations have scales of rows? */
 bool dfqi_scheme_fits_rows(const dfqi_arch *a, dfqi_mode mode);
-/* The sites that a network has or would have, of any family and any widths: for counting. */
+/* The sites that a network has or would have, of any family and any widths: for counting. Weights
+ * have no groups yet. */
 DFQI_CHECKED dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode,
-                                            dfqi_widths widths, dfqi_act_scale act_scale,
-                                            dfqi_scheme *out);
+                                            dfqi_widths widths, dfqi_grids grids, dfqi_scheme *out);
 /* The sites of `net`, without values yet. */
 DFQI_CHECKED dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
                                         dfqi_scheme *out);
@@ -139,6 +139,11 @@ DFQI_CHECKED dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode,
 DFQI_CHECKED dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode,
                                              dfqi_widths widths, dfqi_grids grids,
                                              dfqi_scheme *out);
+/* `group`, if it is a share of so many channels (columns); else 0. */
+int64_t dfqi_group_of(int64_t group, int64_t channels);
+/* Sets the size of the groups of all weights by their bits, and nothing else. True: some have
+ * groups. */
+bool dfqi_scheme_size_groups(const dfqi_network *net, dfqi_scheme *s);
 /* Gives weights of few bits their groups, when the widths of all layers are known; a new scheme has
  * none. Groups of which no weight is made are given up if they were chosen, else refused. */
 DFQI_CHECKED dfq_status dfqi_scheme_group_weights(const dfqi_network *net, bool chosen,

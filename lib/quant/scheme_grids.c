@@ -41,20 +41,38 @@ int64_t dfqi_group_of(int64_t group, int64_t channels)
     return group > 0 && group < channels && channels % group == 0 ? group : 0;
 }
 
-dfq_status dfqi_scheme_group_weights(const dfqi_network *net, bool chosen, dfqi_scheme *s)
+/* The site's weight; NULL: it is of activations. */
+static const dfq_tensor *weight_of(const dfqi_network *net, const dfqi_site *site)
 {
-    const int32_t asked = s->grids.weight_group;
+    return dfqi_site_is_weight(site) ? dfqi_network_find(net, site->name) : NULL;
+}
+
+bool dfqi_scheme_size_groups(const dfqi_network *net, dfqi_scheme *s)
+{
     bool some = false;
     for (int32_t i = 0; i < s->n_sites; i++) {
         dfqi_site *site = &s->sites[i];
-        const dfq_tensor *w = dfqi_network_find(net, site->name);
-        if (!dfqi_site_is_weight(site) || !w) continue;
-        const int64_t rows = w->dims[0], cols = dfqi_tensor_count(w) / rows;
+        const dfq_tensor *w = weight_of(net, site);
+        if (!w) continue;
+        const int64_t cols = dfqi_tensor_count(w) / w->dims[0];
+        site->group = site->bits > DFQI_GROUP_BITS ? 0 : dfqi_group_of(s->grids.weight_group, cols);
+        some = some || site->group > 0;
+    }
+    return some;
+}
+
+dfq_status dfqi_scheme_group_weights(const dfqi_network *net, bool chosen, dfqi_scheme *s)
+{
+    const int32_t asked = s->grids.weight_group;
+    const bool some = dfqi_scheme_size_groups(net, s);
+    for (int32_t i = 0; i < s->n_sites; i++) {
+        dfqi_site *site = &s->sites[i];
+        const dfq_tensor *w = weight_of(net, site);
+        if (!w) continue;
         dfqi_tensor_release(site->groups);
         site->groups = NULL;
-        site->group = site->bits > DFQI_GROUP_BITS ? 0 : dfqi_group_of(s->grids.weight_group, cols);
         if (site->group == 0) continue;
-        some = true;
+        const int64_t rows = w->dims[0], cols = dfqi_tensor_count(w) / rows;
         const int64_t dims[2] = {rows, cols / site->group};
         DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 2, dims, &site->groups));
     }

@@ -20,8 +20,6 @@ bool dfqi_has_codes(const dfqi_graph *g, dfqi_id value);
 /* The mode's own grids in place of AUTO, where there is a choice. */
 DFQI_CHECKED dfq_status dfqi_choose_grids(const dfqi_network *net, dfqi_mode mode, int32_t act_bits,
                                           dfqi_grids *grids);
-/* `group`, if it is a share of so many channels; else 0. */
-int64_t dfqi_group_of(int64_t group, int64_t channels);
 /* Of groups of which no row is made, those that were chosen are given up, others refused. */
 DFQI_CHECKED dfq_status dfqi_need_group(const dfqi_network *net, bool chosen, dfqi_scheme *s);
 

@@ -11,6 +11,15 @@ static const dfqi_arch vit = {
     .eps = 1e-6f,
     .name = "vit"};
 
+/* Rows are several groups. */
+static const dfqi_arch wide_vit = {
+    .image = {16, 16},
+    .channels = 3,
+    .classes = 5,
+    .of.vit = {.patch = 4, .width = 64, .depth = 1, .heads = 2, .hidden = 128},
+    .eps = 1e-6f,
+    .name = "wide vit"};
+
 static const dfqi_arch resnet = {.family = DFQI_FAMILY_RESNET,
                                  .image = {32, 32},
                                  .channels = 3,
@@ -53,7 +62,8 @@ const dfqt_net_row dfqt_nets[DFQT_NETS] = {{&vit, NULL, NULL, false},
                                            {&mobilenet, NULL, NULL, true},
                                            {NULL, &dfqi_super_cifar_small, cells, false},
                                            {NULL, &dfqi_super_cifar_small, cells, true},
-                                           {NULL, &dfqi_super_vit_small, stages, false}};
+                                           {NULL, &dfqi_super_vit_small, stages, false},
+                                           [DFQT_WIDE_VIT] = {&wide_vit, NULL, NULL, true}};
 
 dfqi_model *dfqt_net(dfq_context *ctx, int i)
 {

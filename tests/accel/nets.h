@@ -12,7 +12,7 @@ typedef struct dfqt_net_row {
     bool quantized; /* what is made of stages has no quantizers */
 } dfqt_net_row;
 
-enum { DFQT_NETS = 11 };
+enum { DFQT_WIDE_VIT = 11, DFQT_NETS };
 extern const dfqt_net_row dfqt_nets[DFQT_NETS];
 
 /* Weights are 0, quantizers have 4 bits and no ranges yet. */

@@ -149,24 +149,61 @@ START_TEST(test_asked)
 }
 END_TEST
 
-/* So are scales asked for: those of rows are those of the network that would have them. */
+static void regrid(dfqi_model *q, dfqi_widths widths, dfqi_grids grids)
+{
+    dfqi_scheme_fini(&q->scheme);
+    ck_assert_int_eq(dfqi_scheme_new_with(&q->net, DFQI_MODE_IMPROVED, widths, grids, &q->scheme),
+                     DFQ_OK);
+    ck_assert_int_eq(dfqi_scheme_group_weights(&q->net, false, &q->scheme), DFQ_OK);
+}
+
+/* So are grids asked for: those of rows, of groups of channels and of columns are those of the
+ * network that would have them. */
 START_TEST(test_asked_rows)
 {
+    static const dfqi_grids grids[] = {
+        {.act_scale = DFQI_ACT_SCALE_ROW},
+        {.act_scale = DFQI_ACT_SCALE_ROW, .act_group = 16, .weight_group = 32}};
     dfq_context *ctx = dfqt_context(1);
-    dfqi_model *m = dfqt_net(ctx, 0), *q = dfqt_net(ctx, 1); /* ViT */
+    dfqi_model *m = dfqt_net(ctx, DFQT_WIDE_VIT), *q = dfqt_net(ctx, DFQT_WIDE_VIT);
     dfqi_layer_list asked, own;
-    dfqi_scheme_fini(&q->scheme);
-    ck_assert_int_eq(dfqi_scheme_new_with(&q->net, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0},
-                                          (dfqi_grids){.act_scale = DFQI_ACT_SCALE_ROW},
-                                          &q->scheme),
-                     DFQ_OK);
-    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){4, 4, DFQI_ACT_SCALE_ROW}, &asked),
-                     DFQ_OK);
+    regrid(q, (dfqi_widths){4, 4, 0}, grids[_i]);
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){4, 4, grids[_i]}, &asked), DFQ_OK);
     ck_assert_int_eq(dfqi_layers_of(q, (dfqi_layer_bits){0}, &own), DFQ_OK);
     ck_assert_int_eq(asked.n_shapes, own.n_shapes);
     ck_assert_mem_eq(asked.shapes, own.shapes, (size_t)own.n_shapes * sizeof *own.shapes);
     dfqi_layer_list_fini(&asked);
     dfqi_layer_list_fini(&own);
+    dfqi_model_release(m);
+    dfqi_model_release(q);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* Left to themselves, groups are those that quantization chooses; such as no layer has are
+ * refused. */
+START_TEST(test_asked_groups)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m = dfqt_net(ctx, DFQT_WIDE_VIT), *q = dfqt_net(ctx, DFQT_WIDE_VIT);
+    dfqi_grids grids = {.act_scale = DFQI_ACT_SCALE_ROW,
+                        .act_group = DFQI_ACT_GROUP_AUTO,
+                        .weight_group = DFQI_WEIGHT_GROUP_AUTO};
+    dfqi_layer_list asked, own;
+    regrid(q, (dfqi_widths){4, 4, 0}, grids);
+    ck_assert(q->scheme.grids.weight_group == 16 && q->scheme.grids.act_group == 64);
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){4, 4, grids}, &asked), DFQ_OK);
+    ck_assert_int_eq(dfqi_layers_of(q, (dfqi_layer_bits){0}, &own), DFQ_OK);
+    ck_assert_mem_eq(asked.shapes, own.shapes, (size_t)own.n_shapes * sizeof *own.shapes);
+    dfqi_layer_list_fini(&asked);
+    dfqi_layer_list_fini(&own);
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){8, 8, grids}, &asked), DFQ_OK);
+    for (int32_t i = 0; i < asked.n_shapes; i++)
+        ck_assert(asked.shapes[i].weight_group == 0 && asked.shapes[i].act_group == 0);
+    dfqi_layer_list_fini(&asked);
+    grids.weight_group = 48;
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){8, 8, grids}, &asked), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(ctx->error, "weight_group is 48"));
     dfqi_model_release(m);
     dfqi_model_release(q);
     dfq_context_release(ctx);
@@ -187,10 +224,10 @@ START_TEST(test_several_readers)
     dfqi_id y = dfqi_linear(g, "a", x, w, DFQI_NONE), b = dfqi_linear(g, "b", y, w, DFQI_NONE);
     dfqi_id z = dfqi_add(g, b, dfqi_linear(g, "c", y, w, DFQI_NONE));
     dfqi_linear(g, "b", z, w, DFQI_NONE);
-    ck_assert_int_eq(dfqi_width_written(g, &s, y), 6);
-    ck_assert_int_eq(dfqi_width_written(g, &s, z), 4);
+    ck_assert_int_eq(dfqi_width_written(g, &s, y).bits, 6);
+    ck_assert_int_eq(dfqi_width_written(g, &s, z).bits, 4);
     dfqi_gelu(g, z);
-    ck_assert_int_eq(dfqi_width_written(g, &s, z), 0);
+    ck_assert_int_eq(dfqi_width_written(g, &s, z).bits, 0);
     ck_assert_int_eq(dfqi_graph_status(g), DFQ_OK);
     dfqi_graph_free(g);
     dfqi_tensor_release(t);
@@ -319,6 +356,91 @@ START_TEST(test_float_bits)
 }
 END_TEST
 
+static const dfqi_layer *shape_of(const dfqi_layer_list *l, const char *name)
+{
+    for (int32_t i = 0; i < l->n_layers; i++)
+        if (strcmp(l->layers[i].name, name) == 0) return &l->shapes[l->layers[i].shape];
+    ck_abort_msg("no layer %s", name);
+    return NULL;
+}
+
+static void has_grids(const dfqi_layer_list *l, const char *name, double w, double i, double o)
+{
+    const dfqi_layer *s = shape_of(l, name);
+    ck_assert_double_eq_tol(dfqi_layer_grid(s, DFQI_W), w, 1e-12);
+    ck_assert_double_eq_tol(dfqi_layer_grid(s, DFQI_I), i, 1e-12);
+    ck_assert_double_eq_tol(dfqi_layer_grid(s, DFQI_O), o, 1e-12);
+}
+
+/* By hand, in bits a word: a scale of 32 and a zero point for each row or group; a byte for each
+ * group of a weight, and a scale for its row. 17 tokens, 2 heads of 32 channels. */
+START_TEST(test_grid_bits)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *q = dfqt_net(ctx, DFQT_WIDE_VIT);
+    dfqi_layer_list l;
+    const double row = 36.0 / 32, keys = 32.0 / 32, values = 32.0 / 17, in = 36.0 / 16;
+    regrid(q, (dfqi_widths){4, 4, 0},
+           (dfqi_grids){.act_scale = DFQI_ACT_SCALE_ROW, .act_group = 16, .weight_group = 32});
+    ck_assert_int_eq(dfqi_layers_of(q, (dfqi_layer_bits){0}, &l), DFQ_OK);
+    has_grids(&l, "patch_embed.proj", 32.0 / 48, 0, 0); /* of 8 bits: no groups */
+    has_grids(&l, "blocks.0.attn.qkv", 8.0 / 32 + 32.0 / 64, in, fmax(row, values));
+    has_grids(&l, "blocks.0.attn.qk", keys, row, 0);
+    has_grids(&l, "blocks.0.attn.qk/softmax", 0, 0, 32.0 / 17); /* from 0: no zero point */
+    has_grids(&l, "blocks.0.attn.av", values, 32.0 / 17, in);
+    has_grids(&l, "blocks.0.mlp.fc2", 8.0 / 32 + 32.0 / 128, in, 0);
+    has_grids(&l, "blocks.0.mlp.fc1/gelu", 0, 0, in);
+    /* 128 / 16 sums are scaled and added up, the first for nothing; av finds grids as well */
+    ck_assert_int_eq(shape_of(&l, "blocks.0.mlp.fc2")->effort, 128 / 16 - 1);
+    ck_assert_int_eq(shape_of(&l, "blocks.0.attn.av")->effort, 2);
+    dfqi_layer_list_fini(&l);
+    regrid(q, (dfqi_widths){4, 4, 0}, (dfqi_grids){.act_scale = DFQI_ACT_SCALE_TENSOR});
+    ck_assert_int_eq(dfqi_layers_of(q, (dfqi_layer_bits){0}, &l), DFQ_OK);
+    has_grids(&l, "blocks.0.attn.qkv", 32.0 / 64, 0, 0);
+    has_grids(&l, "blocks.0.attn.qk", 0, 0, 0);
+    dfqi_layer_list_fini(&l);
+    dfqi_model_release(q);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* Grids are moved with the words, products are those of codes, and the sums of groups of weights
+ * are multiplied once more. */
+START_TEST(test_grid_costs)
+{
+    enum { C = 64, M = 32, P = 16 };
+    static const dfqi_layer plain = {
+        .dim = {1, 1, C, M, P, 1, 1, 1}, .stride = 1, .bits = {4, 4, 8}};
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_accel_config t;
+    dfqi_cost cost[2];
+    config_of(ctx, "eyeriss-16x16", 8, &t);
+    for (int with = 0; with < 2; with++) {
+        dfqi_layer l = plain;
+        dfqi_mapping m;
+        dfqi_pricing p;
+        if (with) l.grid[DFQI_W] = (dfqi_share){8, 16}, l.grid[DFQI_I] = (dfqi_share){32, 32};
+        if (with) l.grid[DFQI_O] = (dfqi_share){32, 16};
+        if (with) l.weight_group = 16;
+        dfqi_mapping_levels(&t, &m);
+        dfqi_nest_add(&m.time[1], DFQI_DIM_P, P);
+        dfqi_nest_add(&m.time[1], DFQI_DIM_M, M);
+        dfqi_nest_add(&m.time[1], DFQI_DIM_C, C);
+        dfqi_pricing_of(&l, &t, &p);
+        dfqi_cost_mapping(&l, &p, &m, &cost[with]);
+    }
+    double grids = (C * M * 0.5 + C * P * 1.0 + M * P * 2.0) / 8, groups = C * M * P / 16.0;
+    ck_assert_double_eq_tol(cost[1].dram_bytes, cost[0].dram_bytes + grids, 1e-9);
+    ck_assert_double_gt(cost[1].pj[DFQI_PART_GLB], cost[0].pj[DFQI_PART_GLB]);
+    ck_assert_double_gt(cost[1].glb_cycles, cost[0].glb_cycles);
+    ck_assert_double_eq_tol(cost[1].pj[DFQI_PART_MAC] - cost[0].pj[DFQI_PART_MAC],
+                            groups * dfqi_mac_pj(4, 16, 16), 1e-6);
+    ck_assert_double_eq(cost[1].pj[DFQI_PART_NOC], cost[0].pj[DFQI_PART_NOC]);
+    ck_assert_double_eq(cost[1].pj[DFQI_PART_RF], cost[0].pj[DFQI_PART_RF]);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 /* Grids of rows: whatever is read through one has two comparisons a value more, beside the array
  * of a product, and the rest is as with static grids. */
 START_TEST(test_row_grids)
@@ -368,11 +490,14 @@ TCase *dfqt_widths_case(void)
     TCase *c = tcase_create("widths");
     tcase_add_loop_test(c, test_quantized_graph, 0, DFQT_NETS);
     tcase_add_test(c, test_asked);
-    tcase_add_test(c, test_asked_rows);
+    tcase_add_loop_test(c, test_asked_rows, 0, 2);
+    tcase_add_test(c, test_asked_groups);
     tcase_add_test(c, test_several_readers);
     tcase_add_test(c, test_rows);
     tcase_add_test(c, test_kept_wider_than_words);
     tcase_add_test(c, test_float_bits);
+    tcase_add_test(c, test_grid_bits);
+    tcase_add_test(c, test_grid_costs);
     tcase_add_test(c, test_row_grids);
     return c;
 }

@@ -65,6 +65,12 @@ static dfq_graph *quantize(const dfq_bits *b)
     return low;
 }
 
+/* Bits of a weight with its share of the grid of its group, a byte for 16 columns. */
+static double stored(const dfq_bits_layer *l)
+{
+    return l->weight_bits + (l->weight_group && l->weight_bits <= 4 ? 0.5 : 0);
+}
+
 /* What a float network would get, weights and multiplications, and the means by hand. */
 START_TEST(test_rows)
 {
@@ -76,13 +82,14 @@ START_TEST(test_rows)
     dfq_bits_layer head = row(b, "head"), patch = row(b, "patch_embed.proj");
     ck_assert(fc1.weight_bits == 4 && fc1.act_bits == 4 && fc1.weights > 0 && fc1.macs > 0);
     ck_assert(qk.weight_bits == 0 && qk.act_bits == 4 && qk.weights == 0 && qk.macs > 0);
+    ck_assert(fc1.weight_group == 16 && qk.weight_group == 0 && patch.weight_group == 16);
     ck_assert(head.weight_bits == 8 && head.act_bits == 8 && patch.act_bits == 0);
     OK(dfq_bits_set_layer(b, "blocks.0.attn.qk", 0, 0)); /* float counts as 32 bits */
     for (int32_t i = 0; i < dfq_bits_get_count(b); i++) {
         dfq_bits_layer l = {.struct_size = sizeof l};
         OK(dfq_bits_get_layer(b, i, &l));
         int32_t a = strcmp(l.name, "blocks.0.attn.qk") == 0 ? 32 : l.act_bits;
-        if (l.weight_bits) weights += (double)l.weights, wsum += (double)l.weights * l.weight_bits;
+        if (l.weight_bits) weights += (double)l.weights, wsum += (double)l.weights * stored(&l);
         if (a) macs += (double)l.macs, asum += (double)l.macs * a;
     }
     OK(dfq_bits_get_means(b, &m));

@@ -452,6 +452,23 @@ class Results(Part):
         self.fails(INPUT, "bits.json: resnet_test has no layer", "quantize", "cnn.safetensors", "-o", "q3", "--bits-file", "bits.json")
         self.fails(INPUT, "cannot read nothing.json", *args, "q3", "--bits-file", "nothing.json")
 
+    def weight_bytes(self, file):
+        """Weights of a file: codes, and the grids of their groups."""
+        return sum(t["data_offsets"][1] - t["data_offsets"][0] for name, t in self.header(file).items()
+                   if name.endswith((".codes", ".groups")))
+
+    def test_limit_of_size(self):
+        """A limit of size is kept by the file, with the grids of groups, and nearly used up."""
+        args = ["quantize", "tiny.safetensors", "-f", "--no-images", "--images", "2", "--json", "-o", "q"]
+        weights = sum(t["data_offsets"][1] - t["data_offsets"][0] for name, t in self.header("tiny.safetensors").items()
+                      if name.endswith("weight") and "norm" not in name) // 4
+        for bits in (3, 3.9):
+            limit = weights * bits / 8
+            choice = json.loads(self.works(*args, "--limit-size-mb", str(limit / 1e6)).out)["choice"]
+            assert self.weight_bytes("q") == choice["size_bytes"], choice
+            assert 0.93 * limit < choice["size_bytes"] <= limit, (choice, limit)
+        self.fails(INFEASIBLE, "must be 2.", *args, "--limit-size-mb", str(weights * 2.1 / 8 / 1e6))
+
     def test_mean_bits(self):
         """Bits of layers are chosen: no larger than uniform ones; the same file from the bits written."""
         tiny.make_cnn(self.dir)
@@ -462,8 +479,7 @@ class Results(Part):
         assert self.read("q1") == self.read("q2")
         assert b"Bits of layers</h2>" in self.read("page.html")
         assert re.search(rb"<span>weights [0-9.]+ bits in the mean</span>", self.read("page.html"))
-        sizes = {f: sum(t["data_offsets"][1] - t["data_offsets"][0] for name, t in self.header(f).items()
-                        if name.endswith(".codes")) for f in ("q1", "plain")}
+        sizes = {f: self.weight_bytes(f) for f in ("q1", "plain")}
         assert sizes["q1"] <= sizes["plain"], sizes
         quantize = ["quantize", "tiny.safetensors", "-o", "q3", "--no-images", "--images", "2"]
         for more, text in ((["--bits", "w4a4"], "--bits and --mean-bits exclude"),
@@ -1296,16 +1312,37 @@ class Cost(Part):
         self.fails(USAGE, "--act-scale is for --bits", "cost", "tiny.safetensors", *bits[:2],
                    "--act-scale", "row")
 
+    def test_groups(self):
+        """Groups of channels and of columns: of a file those that it has, with --bits those that it would have."""
+        accel, file = ("--accel", "eyeriss-16x16", "--json"), ("quantize", "tiny.safetensors", "-o", "q", "-f", *QUICK)
+        costs = []
+        for groups in (("--act-group", "0", "--weight-group", "0"), (), ("--act-group", "16", "--weight-group", "32")):
+            self.works(*file, *groups)
+            costs.append(json.loads(self.works("cost", "q", *accel).out))
+        asked = json.loads(self.works("cost", "tiny.safetensors", *accel, "--bits", "w4a4").out)
+        assert asked["layers"] == costs[1]["layers"] and asked["total"] == costs[1]["total"], costs[1]
+        plain, auto, own = (next(x for x in c["layers"] if x["name"] == "blocks.1.mlp.fc2") for c in costs)
+        groups = [(x["act_group"], x["weight_group"]) for x in (plain, auto, own)]
+        assert groups == [(0, 0), (0, 16), (16, 32)], groups  # of 64 channels
+        assert plain["grid_bits"] == {"weight": 32 / 64, "input": 36 / 64, "output": 0}, plain
+        assert own["grid_bits"] == {"weight": 8 / 32 + 32 / 64, "input": 36 / 16, "output": 0}, own
+        assert own["dram_bytes"] > plain["dram_bytes"], (own, plain)
+        assert own["energy_pj"]["mac"] > plain["energy_pj"]["mac"], (own, plain)
+        out = " ".join(self.works("cost", "q", *accel[:2]).out.split())
+        assert "at run time for groups of 16 channels, weights in groups of 32 columns" in out, out
+
     def test_widths_that_differ(self):
         """What is said of the widths is what the quantizers of the file have, not what was given."""
         static = "--act-scale", "tensor"
-        for said, *args in (("w4a4", *static),
-                            ("mixed (weights 3..4, activations 4..6 bits)", *static, "--layer-bits",
+        groups = ", weights in groups of 16 columns"
+        for said, *args in (("w4a4" + groups, *static),
+                            ("w4a4", *static, "--weight-group", "0"),
+                            ("mixed (weights 3..4, activations 4..6 bits)" + groups, *static, "--layer-bits",
                              "blocks.0.mlp.fc1=w3a6"),
-                            ("mixed (weights 4..8, activations 4 bits)", *static,
+                            ("mixed (weights 4..8, activations 4 bits)" + groups, *static,
                              "--first-last-bits", "8"),
                             ("mixed (weights 4..8, activations 4..8 bits), scales of rows at run "
-                             "time", "--mode", "improved", "--act-scale", "row")):
+                             "time" + groups, "--mode", "improved", "--act-scale", "row")):
             self.works("quantize", "tiny.safetensors", "-o", "q", "-f", *QUICK, *args)
             out = " ".join(self.works("cost", "q", "-a", "eyeriss-16x16").out.split())
             assert f"widths of its quantizers, {said}; values without" in out, out
