@@ -86,25 +86,69 @@ static void note_table(const char *kind, const dfq_bits *b, double predicted, do
     fflush(csv);
 }
 
-static void note_damages(const dfq_sensitivity *s, const char *kind)
+/* Damages of layers by width, and what a network has without any. */
+typedef struct damages {
+    double base;
+    dfq_tensor *t; /* [layers][2][W] */
+} damages;
+
+static float *damage_at(const damages *d, int32_t layer, int32_t side)
 {
-    dfq_tensor *t;
-    must(dfq_sensitivity_get_damages(s, &t));
-    const float *v = dfq_tensor_get_data(t);
-    for (int64_t i = 0; i < dfq_tensor_get_dims(t)[0]; i++) {
+    return (float *)dfq_tensor_get_data(d->t) + (2 * layer + side) * W;
+}
+
+static double predict(const damages *d, const dfq_bits *b)
+{
+    const dfq_layer_config *c = dfq_bits_get_configs(b);
+    double sum = d->base;
+    for (int32_t i = 0; i < dfq_bits_get_count(b); i++) {
+        if (c[i].weight_bits)
+            sum += (double)damage_at(d, i, 0)[c[i].weight_bits - DFQ_SENSITIVITY_MIN];
+        if (c[i].act_bits) sum += (double)damage_at(d, i, 1)[c[i].act_bits - DFQ_SENSITIVITY_MIN];
+    }
+    return sum;
+}
+
+static void note_damages(const damages *d, const char *kind)
+{
+    for (int32_t i = 0; i < dfq_tensor_get_dims(d->t)[0]; i++) {
         fprintf(csv, "%s,%d", kind, (int)i);
-        for (int k = 0; k < 2 * W; k++) fprintf(csv, ",%.9g", (double)v[i * 2 * W + k]);
+        for (int k = 0; k < 2 * W; k++) fprintf(csv, ",%.9g", (double)damage_at(d, i, 0)[k]);
         fputc('\n', csv);
     }
     fflush(csv);
-    dfq_tensor_release(t);
+}
+
+/* What each width of one layer adds to a network with the widths of a table in all others. */
+static damages measure_around(dfq_sensitivity *s, dfq_bits *b)
+{
+    const int32_t n = dfq_bits_get_count(b);
+    damages d;
+    must(dfq_tensor_create(ctx, DFQ_DTYPE_F32, 3, (int64_t[]){n, 2, W}, &d.t));
+    must(dfq_sensitivity_evaluate(s, b, NULL, &d.base));
+    for (int32_t i = 0; i < n; i++) {
+        dfq_bits_layer l = {.struct_size = sizeof l};
+        must(dfq_bits_get_layer(b, i, &l));
+        for (int32_t k = 0; k < 2 * W; k++) {
+            const int32_t side = k / W, bits = DFQ_SENSITIVITY_MIN + k % W;
+            double kl = (double)NAN;
+            if (side ? l.act_bits : l.weight_bits) {
+                must(dfq_bits_set_layer(b, l.name, side ? l.weight_bits : bits,
+                                        side ? bits : l.act_bits));
+                must(dfq_sensitivity_evaluate(s, b, NULL, &kl));
+            }
+            damage_at(&d, i, side)[k % W] = (float)(kl - d.base);
+        }
+        must(dfq_bits_set_layer(b, l.name, l.weight_bits, l.act_bits));
+    }
+    return d;
 }
 
 /* Damages of an earlier run, or measures and keeps them. */
-static void measure(dfq_sensitivity *s, const char *folder, const char *name)
+static void measure(dfq_sensitivity *s, const char *folder)
 {
     char path[512];
-    snprintf(path, sizeof path, "%s/%s.safetensors", folder ? folder : ".", name);
+    snprintf(path, sizeof path, "%s/float.safetensors", folder ? folder : ".");
     if (folder && dfq_sensitivity_load_checkpoint(s, path) == DFQ_OK) return;
     must(dfq_sensitivity_run(s));
     if (folder) must(dfq_sensitivity_save_checkpoint(s, path));
@@ -130,7 +174,7 @@ static void measure_tables(dfq_sensitivity *s, const dfq_graph *net, int32_t mea
     }
 }
 
-static void judge(dfq_sensitivity *s, const tables *t, const char *model)
+static void judge(const damages *d, const tables *t, const char *model)
 {
     double *x = calloc((size_t)t->n, sizeof *x), *y = calloc((size_t)t->n, sizeof *y);
     if (!x || !y) exit(1);
@@ -139,7 +183,7 @@ static void judge(dfq_sensitivity *s, const tables *t, const char *model)
         double ratio = 0;
         for (int32_t i = 0; i < t->n; i++) {
             if (b < BANDS && band_of(i) != &bands[b]) continue;
-            must(dfq_sensitivity_evaluate(s, t->of[i], &x[n], NULL));
+            x[n] = predict(d, t->of[i]);
             y[n] = t->measured[i];
             ratio += y[n] / x[n];
             n++;
@@ -154,15 +198,13 @@ static void judge(dfq_sensitivity *s, const tables *t, const char *model)
 }
 
 /* Two layers at once, around all layers at MEAN bits. */
-static void judge_pairs(dfq_sensitivity *s, dfq_bits *b, int32_t mean)
+static void judge_pairs(dfq_sensitivity *s, const damages *d, dfq_bits *b, int32_t mean)
 {
-    double off = 0, size = 0, base;
+    double off = 0, size = 0;
     dfq_bits_layer l = {.struct_size = sizeof l};
-    fill_uniform(b, mean);
-    must(dfq_sensitivity_evaluate(s, b, NULL, &base));
     for (int32_t i = 0; i < PAIRS; i++) {
         dfqi_rng rng = dfqi_rng_make(8, (uint64_t)i);
-        double predicted, measured;
+        double measured;
         fill_uniform(b, mean);
         for (int k = 0; k < 2; k++) {
             uint32_t layers = (uint32_t)dfq_bits_get_count(b);
@@ -170,26 +212,25 @@ static void judge_pairs(dfq_sensitivity *s, dfq_bits *b, int32_t mean)
             int32_t w = draw(&rng, mean - 1, mean + 2), a = draw(&rng, mean - 1, mean + 2);
             must(dfq_bits_set_layer(b, l.name, l.weight_bits ? w : 0, l.act_bits ? a : 0));
         }
-        must(dfq_sensitivity_evaluate(s, b, &predicted, &measured));
-        note_table("pair", b, predicted, measured);
-        off += fabs(predicted - measured);
-        size += fabs(measured - base);
+        must(dfq_sensitivity_evaluate(s, b, NULL, &measured));
+        note_table("pair", b, predict(d, b), measured);
+        off += fabs(predict(d, b) - measured);
+        size += fabs(measured - d->base);
     }
     printf("pairs: the sum is off by %.3g in the mean, of changes of %.3g\n", off / PAIRS,
            size / PAIRS);
 }
 
-static void second_round(dfq_sensitivity *s, const dfq_graph *net, int32_t mean, const char *folder,
-                         const tables *t)
+static void second_round(dfq_sensitivity *s, const dfq_graph *net, int32_t mean, const tables *t)
 {
     dfq_bits *b;
     must(dfq_bits_create(net, NULL, &b));
     fill_uniform(b, mean);
-    must(dfq_sensitivity_restart(s, b));
-    measure(s, folder, "mean");
-    note_damages(s, "mean");
-    judge(s, t, "around the mean");
-    judge_pairs(s, b, mean);
+    damages d = measure_around(s, b);
+    note_damages(&d, "mean");
+    judge(&d, t, "around the mean");
+    judge_pairs(s, &d, b, mean);
+    dfq_tensor_release(d.t);
     dfq_bits_release(b);
 }
 
@@ -216,11 +257,14 @@ int main(int argc, char **argv)
     t.of = calloc((size_t)t.n, sizeof(dfq_bits *));
     t.measured = calloc((size_t)t.n, sizeof *t.measured);
     if (!t.of || !t.measured) exit(1);
-    measure(s, folder, "float");
-    note_damages(s, "float");
+    measure(s, folder);
+    damages d = {.base = 0};
+    must(dfq_sensitivity_get_damages(s, &d.t));
+    note_damages(&d, "float");
     measure_tables(s, net, mean, &t);
-    judge(s, &t, "around float");
-    if (!only) second_round(s, net, mean, folder, &t);
+    judge(&d, &t, "around float");
+    if (!only) second_round(s, net, mean, &t);
+    dfq_tensor_release(d.t);
     for (int32_t i = 0; i < t.n; i++) dfq_bits_release(t.of[i]);
     free((void *)t.of);
     free(t.measured);

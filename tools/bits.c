@@ -141,12 +141,21 @@ dfq_status bits_limits(struct quantize *q, dfq_bits_limits *limits)
     return isnan(o->mean_bits) ? DFQ_OK : set_means(q, limits);
 }
 
+const char *bits_proof(const dfq_bits_choice *choice, char out[80])
+{
+    if (choice->proved)
+        snprintf(out, 80, "proved to be the least");
+    else
+        snprintf(out, 80, "other bits could take off %.2g %% of it at most", 100 * choice->gap);
+    return out;
+}
+
 static int tell(struct quantize *q, dfq_sensitivity *s)
 {
     double predicted, measured = 0;
     dfq_bits_means means = {.struct_size = sizeof means};
     int here = !has_damages(q); /* else the networks to measure with would have to be made */
-    char text[TEXT_SHORT] = "";
+    char text[TEXT_SHORT] = "", proof[80];
     dfq_status status = dfq_bits_get_means(q->bits, &means);
     if (status == DFQ_OK)
         status = dfq_sensitivity_evaluate(s, q->bits, &predicted, here ? &measured : NULL);
@@ -154,9 +163,8 @@ static int tell(struct quantize *q, dfq_sensitivity *s)
     if (here) snprintf(text, sizeof text, "%.3g, ", measured);
     session_say(q->s,
                 "bits of layers: weights %.3f and activations %.3f in the mean; divergence "
-                "%spredicted %.3g%s",
-                means.weight_bits, means.act_bits, text, predicted,
-                q->choice.proved ? ", proved to be the least" : "");
+                "%spredicted %.3g, %s",
+                means.weight_bits, means.act_bits, text, predicted, bits_proof(&q->choice, proof));
     if (q->choice.config >= 0)
         session_say(q->s, "accelerator %lld: %.4g ms, %.4g mJ, %.4g mm2",
                     (long long)q->choice.config, q->choice.latency_ms, q->choice.energy_mj,

@@ -16,6 +16,8 @@ dfq_status bits_limits(struct quantize *q, dfq_bits_limits *limits);
 /* Writes the widths of q->low to --bits-file-out. Returns 0 or an exit code, after one error
  * line. */
 int bits_write(struct quantize *q);
+/* How good chosen bits are: "proved to be the least", or how much others could take off. */
+const char *bits_proof(const dfq_bits_choice *choice, char out[80]);
 /* dfq explore MODEL needs images where scales are static, or where an option asks for some. */
 int bits_need_no_images(const struct options *o, const dfq_graph_info *info);
 void bits_close(struct quantize *q);

@@ -93,9 +93,11 @@ int front_find(struct quantize *q, dfq_sensitivity *s)
 
 static void print_choice(const dfq_bits_choice *c)
 {
+    char gap[32];
+    snprintf(gap, sizeof gap, "within %.2g %%", 100 * c->gap);
     printf("%10.4g %10.4g %10.4g %10.4g %8lld %10.4g %s\n", c->latency_ms, c->energy_mj,
            c->area_mm2, c->size_bytes / 1e6, (long long)c->config, c->predicted,
-           c->proved ? "yes" : "no");
+           c->proved ? "yes" : gap);
 }
 
 void front_print(const struct quantize *q)
@@ -122,6 +124,7 @@ static void point_json(struct json *j, double limit, const dfq_bits_choice *c)
     for (int m = 0; m < FRONT_METRICS; m++) json_fraction(j, front_names[m], front_value(c, m));
     json_int(j, "config", c->config);
     json_int(j, "proved", c->proved);
+    json_fraction(j, "gap", c->gap);
     json_close(j, '}');
 }
 

@@ -1,6 +1,7 @@
 /* Prints the results of a quantization job. */
 #include <math.h>
 
+#include "bits.h"
 #include "files.h"
 #include "front.h"
 #include "hardware.h"
@@ -46,6 +47,7 @@ static void print_json(const struct quantize *q, uint64_t bytes)
     if (q->choice.struct_size) {
         json_open(&j, "choice", '{');
         json_int(&j, "proved", q->choice.proved);
+        json_fraction(&j, "gap", q->choice.gap);
         json_fraction(&j, "predicted", q->choice.predicted);
         json_fraction(&j, "size_bytes", q->choice.size_bytes);
         if (q->choice.config >= 0) {
@@ -93,11 +95,11 @@ static void joint_print(const struct quantize *q)
 {
     const dfq_bits_choice *c = &q->choice;
     dfq_accelerator_config hw = {.struct_size = sizeof hw};
-    char words[HARDWARE_TEXT];
+    char words[HARDWARE_TEXT], proof[80];
     printf("certified: %.4g ms, %.4g mJ, %.4g mm2, %.4g MB of weights; divergence %.4g by the sum "
-           "of damages%s\n",
+           "of damages, %s\n",
            c->latency_ms, c->energy_mj, c->area_mm2, c->size_bytes / 1e6, c->predicted,
-           c->proved ? ", proved to be the least" : ", not proved to be the least");
+           bits_proof(c, proof));
     if (dfq_accelerator_get_config(q->accel, c->config, &hw) == DFQ_OK)
         printf("accelerator %lld of %lld: %s\n", (long long)c->config,
                (long long)dfq_accelerator_get_count(q->accel), hardware_words(&hw, words));

@@ -78,14 +78,6 @@ DFQ_CHECKED dfq_status dfq_sensitivity_step(dfq_sensitivity *sensitivity, int32_
  *          dfq_sensitivity_step(). */
 DFQ_CHECKED dfq_status dfq_sensitivity_run(dfq_sensitivity *sensitivity);
 
-/** Begins a second round: damages are measured anew, as what the width of one layer adds to the
- *  divergence of a network with the widths of a table in all other layers. They may be below 0. Few
- *  bits damage more together than each alone, so that a second round around the first choice ranks
- *  its neighbours better.
- *  @param bits of the same network
- *  @return ::DFQ_E_INVALID (a table of another network), as dfq_sensitivity_step(). */
-DFQ_CHECKED dfq_status dfq_sensitivity_restart(dfq_sensitivity *sensitivity, const dfq_bits *bits);
-
 /** Writes the damages so far, beside `path` and renamed.
  *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_sensitivity_save_checkpoint(dfq_sensitivity *sensitivity,
@@ -133,6 +125,9 @@ typedef struct dfq_bits_choice {
     double latency_ms;    /**< by the exact model, as dfq_cost has it */
     double energy_mj;     /**< likewise */
     double area_mm2;      /**< likewise */
+    double gap;           /**< share of `predicted` by which other widths, with any of the
+                               accelerators, could be better at most, 0..1, costs being sums over
+                               layers; 0 if proved */
 } dfq_bits_choice;
 
 /** Writes "no limit" everywhere: `size` must be sizeof(dfq_bits_limits) of the caller. */

@@ -222,6 +222,8 @@ typedef struct dfq_solver_result {
     int64_t steps;        /**< steps done, with those that the rule has added */
     double loss;          /**< task loss of the result; NaN: there is none */
     double raw_loss;      /**< of the likeliest choices before repair */
+    double bound;         /**< no choice within the limits has a smaller loss: of ::DFQ_RULE_EXACT,
+                               `loss` itself if proved; else NaN */
 } dfq_solver_result;
 
 /** Limit and costs of one metric. Filled by dfq_solver_get_metric(). NaN: not known, or the metric

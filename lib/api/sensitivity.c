@@ -229,20 +229,6 @@ dfq_status dfqi_sensitivity_take(const dfq_sensitivity *s, const dfq_bits *bits,
     return DFQ_OK;
 }
 
-dfq_status dfq_sensitivity_restart(dfq_sensitivity *sensitivity, const dfq_bits *bits)
-{
-    if (sensitivity == NULL) return DFQ_E_INVALID;
-    dfq_context *ctx = sensitivity->graph->ctx;
-    DFQI_NEED(ctx, bits);
-    dfqi_pair *widths = dfqi_calloc(ctx, (size_t)sensitivity->table->n, sizeof *widths);
-    if (!widths) return DFQ_E_NOMEM;
-    dfq_status status = dfqi_sensitivity_take(sensitivity, bits, widths);
-    if (status == DFQ_OK) status = dfqi_sensitivity_prepare(sensitivity);
-    if (status == DFQ_OK) status = dfqi_sensitivity_restart(&sensitivity->core, widths);
-    dfqi_free(ctx, widths);
-    return status;
-}
-
 /* What decides how layers are quantized. */
 static void options_text(const dfq_sensitivity *s, char *out, size_t cap)
 {

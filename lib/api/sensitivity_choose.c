@@ -116,15 +116,24 @@ static dfq_status choose(dfq_sensitivity *s, const dfq_bits_limits *l, dfqi_pair
         return dfqi_choose_costs(&s->core, &s->costs, &limits, widths, out);
     }
     *out = (dfqi_chosen){.config = -1, .ms = (double)NAN, .mj = (double)NAN, .mm2 = (double)NAN};
-    return dfqi_choose_means(&s->core, limits.mean, widths, &out->proved);
+    return dfqi_choose_means(&s->core, limits.mean, widths, &out->proof);
+}
+
+/* The share of a prediction that other widths could take off. */
+static double gap_of(const dfqi_proof *proof, double predicted)
+{
+    if (proof->proved || !(predicted > proof->bound)) return 0;
+    return fmin(1 - proof->bound / predicted, 1);
 }
 
 static dfq_status tell(const dfq_sensitivity *s, const dfqi_pair *widths, const dfqi_chosen *chosen,
                        dfq_bits_choice *out)
 {
-    const dfq_bits_choice own = {.proved = chosen->proved,
+    const double predicted = dfqi_sensitivity_predict(&s->core, widths);
+    const dfq_bits_choice own = {.proved = chosen->proof.proved,
                                  .config = chosen->config,
-                                 .predicted = dfqi_sensitivity_predict(&s->core, widths),
+                                 .predicted = predicted,
+                                 .gap = gap_of(&chosen->proof, predicted),
                                  .size_bytes = weight_bytes(s, widths),
                                  .latency_ms = chosen->ms,
                                  .energy_mj = chosen->mj,
@@ -196,7 +205,8 @@ dfq_status dfq_sensitivity_refine(dfq_sensitivity *sensitivity, const dfq_bits_l
     DFQI_NEED(ctx, choice);
     DFQI_TRY(take_limits(sensitivity, limits, &most));
     DFQI_TRY(check_refine(sensitivity, &most, trials, choice));
-    dfqi_chosen chosen = {.proved = choice->proved,
+    const dfqi_proof proof = {choice->proved, choice->predicted * (1 - choice->gap)};
+    dfqi_chosen chosen = {.proof = proof,
                           .config = choice->config,
                           .ms = choice->latency_ms,
                           .mj = choice->energy_mj,

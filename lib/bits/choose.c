@@ -60,7 +60,7 @@ static dfq_status side_init(const dfqi_sensitivity *s, bool weights, side *k)
 }
 
 static dfq_status side_solve(const side *k, double limit, dfqi_pair *widths, bool weights,
-                             bool *proved)
+                             dfqi_proof *proof)
 {
     const dfq_problem problem = {.struct_size = sizeof problem,
                                  .n_groups = k->n,
@@ -84,7 +84,8 @@ static dfq_status side_solve(const side *k, double limit, dfqi_pair *widths, boo
     if (status == DFQ_OK) {
         const int32_t *best = dfqi_solver_best(solver);
         dfqi_solver_result(solver, &info);
-        *proved = info.result.proved;
+        proof->proved = proof->proved && info.result.proved;
+        proof->bound += info.result.bound;
         for (int32_t g = 0; g < k->n; g++)
             *(weights ? &widths[k->layer[g]].w : &widths[k->layer[g]].a) = DFQI_BITS_MIN + best[g];
     }
@@ -93,20 +94,17 @@ static dfq_status side_solve(const side *k, double limit, dfqi_pair *widths, boo
 }
 
 dfq_status dfqi_choose_means(const dfqi_sensitivity *s, dfqi_mean_limits limits, dfqi_pair *widths,
-                             bool *proved)
+                             dfqi_proof *proof)
 {
-    bool all = true;
+    *proof = (dfqi_proof){.proved = true};
     for (int32_t weights = 0; weights < 2; weights++) {
         double limit = weights ? limits.weight : limits.act;
-        bool one = true;
         side k;
         dfq_status status = side_init(s, weights, &k);
         if (status == DFQ_OK && k.n > 0)
-            status = side_solve(&k, limit > 0 ? limit : DFQI_BITS_MAX, widths, weights, &one);
+            status = side_solve(&k, limit > 0 ? limit : DFQI_BITS_MAX, widths, weights, proof);
         side_fini(&k);
         if (status != DFQ_OK) return status;
-        all = all && one;
     }
-    *proved = all;
     return DFQ_OK;
 }

@@ -10,9 +10,15 @@ typedef struct dfqi_mean_limits {
     double weight, act;
 } dfqi_mean_limits;
 
-/* Into widths [s->n]. `proved`: there are no better ones. DFQ_E_INFEASIBLE: the narrowest are too
- * wide; the text names limit and least mean. */
+/* What is known of the widths within the limits. */
+typedef struct dfqi_proof {
+    bool proved;  /* none predict less than those chosen */
+    double bound; /* none predict less than this */
+} dfqi_proof;
+
+/* Into widths [s->n]. DFQ_E_INFEASIBLE: the narrowest are too wide; the text names limit and least
+ * mean. */
 DFQI_CHECKED dfq_status dfqi_choose_means(const dfqi_sensitivity *s, dfqi_mean_limits limits,
-                                          dfqi_pair *widths, bool *proved);
+                                          dfqi_pair *widths, dfqi_proof *proof);
 
 #endif

@@ -137,7 +137,7 @@ static dfq_status solve(job *j, dfqi_pair *widths, dfqi_chosen *out)
     DFQI_TRY(dfqi_solver_run(j->solver));
     const int32_t *best = dfqi_solver_best(j->solver);
     dfqi_solver_result(j->solver, &info);
-    out->proved = info.result.proved;
+    out->proof = (dfqi_proof){info.result.proved, info.result.bound};
     for (int32_t i = 0; i < c->table->n; i++) widths[i] = c->cells[c->first[i] + best[i]].pair;
     out->config = best[c->table->n];
     return DFQ_OK;
@@ -160,13 +160,15 @@ static bool tighten(job *j, const dfqi_chosen *chosen, int32_t round)
 
 static dfq_status search(job *j, dfqi_pair *widths, dfqi_chosen *out)
 {
+    double bound = 0;
     for (int32_t round = 0; round < ROUNDS; round++) {
         dfq_status status = solve(j, widths, out);
         if (status == DFQ_E_INFEASIBLE && round > 0) break;
         DFQI_TRY(status);
         DFQI_TRY(dfqi_bits_exact(j->c, widths, out->config, &out->ms, &out->mj));
         out->mm2 = j->c->base_mm2[out->config];
-        out->proved = out->proved && round == 0; /* else within tighter limits alone */
+        if (round == 0) bound = out->proof.bound; /* later ones are of tighter limits */
+        out->proof = (dfqi_proof){out->proof.proved && round == 0, bound};
         if (!tighten(j, out, round)) return DFQ_OK;
     }
     return dfqi_fail(j->ctx, DFQ_E_INFEASIBLE,

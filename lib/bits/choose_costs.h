@@ -12,7 +12,7 @@ typedef struct dfqi_cost_limits {
 } dfqi_cost_limits;
 
 typedef struct dfqi_chosen {
-    bool proved;        /* in the additive model: there are no better widths and accelerator */
+    dfqi_proof proof;   /* in the additive model, of all accelerators */
     int64_t config;     /* of the costs' space */
     double ms, mj, mm2; /* by the exact model */
 } dfqi_chosen;

@@ -120,7 +120,7 @@ static dfq_status attempt(job *j, const move *m, dfqi_chosen *chosen, double *kl
     if (status == DFQ_OK && v < *kl) {
         *kl = v;
         *chosen = moved;
-        chosen->proved = false;
+        chosen->proof.proved = false;
         return DFQ_OK;
     }
     apply(j, m, -1);

@@ -13,8 +13,6 @@ typedef struct dfqi_damage {
 typedef struct dfqi_sensitivity {
     dfqi_mixed mixed;     /* images, forms and base are the caller's */
     int32_t n, done;      /* layers */
-    dfqi_pair *around;    /* [n] the widths of the other layers; zeros: float */
-    double around_kl;     /* their divergence; damages are what a layer adds to it */
     dfqi_damage *damages; /* [n] */
     dfqi_mixed_graph graph;
     dfqi_cut_state state; /* in front of layer `done`; kept NULL: not begun */
@@ -25,11 +23,9 @@ DFQI_CHECKED dfq_status dfqi_sensitivity_init(const dfqi_mixed *mixed, dfqi_sens
 void dfqi_sensitivity_fini(dfqi_sensitivity *s);
 /* Measures the next layer. */
 DFQI_CHECKED dfq_status dfqi_sensitivity_step(dfqi_sensitivity *s);
-/* Begins anew, around these widths [n]. */
-DFQI_CHECKED dfq_status dfqi_sensitivity_restart(dfqi_sensitivity *s, const dfqi_pair *around);
 /* Goes on behind `done` layers, whose damages are there. */
 void dfqi_sensitivity_resume(dfqi_sensitivity *s, int32_t done);
-/* The divergence that the damages predict for these widths: around_kl and the sum. */
+/* The divergence that the damages predict for these widths: their sum. */
 double dfqi_sensitivity_predict(const dfqi_sensitivity *s, const dfqi_pair *widths);
 
 /* What one width adds; 0 bits: nothing. */

@@ -1,5 +1,5 @@
-/* Checkpoints of measured damages: state I64 [2] (layers done, bits of around_kl), around I32 [2
- * layers], damages I64 [14 layers] (bits of doubles). */
+/* Checkpoints of measured damages: state I64 [1] (layers done), damages I64 [14 layers] (bits of
+ * doubles). */
 #include "bits/sensitivity_file.h"
 
 #include <inttypes.h>
@@ -9,12 +9,12 @@
 #include "base/hash.h"
 #include "io/arrays.h"
 
-enum { MARKS = 4, STATE = 2 };
+enum { MARKS = 4 };
 
 static void make_marks(const dfqi_sensitivity *s, const char *options, dfqi_mark marks[MARKS])
 {
     static const dfqi_mark names[MARKS] = {
-        {.key = "dfq.sensitivity", .what = "version", .text = "1"},
+        {.key = "dfq.sensitivity", .what = "version", .text = "2"},
         {.key = "dfq.sensitivity.options", .what = "options"},
         {.key = "dfq.sensitivity.network", .what = "network"},
         {.key = "dfq.sensitivity.images", .what = "images"}};
@@ -26,11 +26,10 @@ static void make_marks(const dfqi_sensitivity *s, const char *options, dfqi_mark
              dfqi_hash(DFQI_HASH_START, s->mixed.images, pixels * sizeof(float)));
 }
 
-static void list(dfqi_sensitivity *s, int64_t state[STATE], dfqi_arrays *out)
+static void list(dfqi_sensitivity *s, int64_t *done, dfqi_arrays *out)
 {
     *out = (dfqi_arrays){.ctx = s->mixed.ctx};
-    dfqi_arrays_add(out, "", "state", DFQI_I64, STATE, state, 0);
-    dfqi_arrays_add(out, "", "around", DFQI_I32, 2 * (int64_t)s->n, s->around, 0);
+    dfqi_arrays_add(out, "", "state", DFQI_I64, 1, done, 0);
     dfqi_arrays_add(out, "", "damages", DFQI_I64, 2 * DFQI_BITS_WIDTHS * (int64_t)s->n, s->damages,
                     0);
 }
@@ -39,10 +38,9 @@ dfq_status dfqi_sensitivity_save(dfqi_sensitivity *s, const char *options, const
 {
     dfqi_mark marks[MARKS];
     dfqi_arrays all;
-    int64_t state[STATE] = {s->done};
-    memcpy(&state[1], &s->around_kl, sizeof s->around_kl);
+    int64_t done = s->done;
     make_marks(s, options, marks);
-    list(s, state, &all);
+    list(s, &done, &all);
     dfq_status status =
         all.status == DFQ_OK ? dfqi_arrays_write(&all, path, MARKS, marks) : all.status;
     dfqi_arrays_fini(&all);
@@ -54,15 +52,10 @@ static dfq_status check(const dfqi_sensitivity *s, const dfqi_safetensors *st, c
 {
     int64_t done;
     memcpy(&done, dfqi_st_find(st, "state")->data, sizeof done);
-    const int32_t *bits = (const int32_t *)dfqi_st_find(st, "around")->data;
-    bool good = done >= 0 && done <= s->n;
-    for (int32_t i = 0; good && i < 2 * s->n; i++)
-        good = bits[i] == 0 || (bits[i] >= DFQI_BITS_MIN && bits[i] <= DFQI_BITS_MAX);
-    if (good) return DFQ_OK;
+    if (done >= 0 && done <= s->n) return DFQ_OK;
     return dfqi_fail(s->mixed.ctx, DFQ_E_CORRUPT,
-                     "%s: it tells of %lld layers of %d, or of widths other than 2 to 8; the "
-                     "checkpoint is damaged",
-                     path, (long long)done, s->n);
+                     "%s: it tells of %lld layers of %d; the checkpoint is damaged", path,
+                     (long long)done, s->n);
 }
 
 dfq_status dfqi_sensitivity_load(dfqi_sensitivity *s, const char *options, const char *path)
@@ -70,17 +63,16 @@ dfq_status dfqi_sensitivity_load(dfqi_sensitivity *s, const char *options, const
     dfqi_mark marks[MARKS];
     dfqi_arrays all;
     dfqi_safetensors st;
-    int64_t state[STATE] = {0};
+    int64_t done = 0;
     make_marks(s, options, marks);
     DFQI_TRY(
         dfqi_arrays_open(s->mixed.ctx, path, "a checkpoint of sensitivities", MARKS, marks, &st));
-    list(s, state, &all);
+    list(s, &done, &all);
     dfq_status status = all.status == DFQ_OK ? dfqi_arrays_check(&all, &st, path) : all.status;
     if (status == DFQ_OK) status = check(s, &st, path);
     if (status == DFQ_OK) {
         dfqi_arrays_take(&all, &st);
-        memcpy(&s->around_kl, &state[1], sizeof s->around_kl);
-        dfqi_sensitivity_resume(s, (int32_t)state[0]);
+        dfqi_sensitivity_resume(s, (int32_t)done);
     }
     dfqi_arrays_fini(&all);
     dfqi_st_fini(&st);

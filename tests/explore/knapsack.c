@@ -27,6 +27,11 @@ static void check_optimum(dfqt_problem *t, const dfq_constraint *limits, int32_t
         for (int32_t j = 0; j < n; j++)
             if (j != aim) ck_assert_double_le(costs[limits[j].metric], limits[j].limit);
     }
+    ck_assert(o.bound == o.loss);
+    ck_assert_int_eq(
+        dfqi_problem_optimum_below(p, aim, &(dfqi_cutoff){INFINITY, 3}, choice, &o), DFQ_OK);
+    ck_assert_double_le(o.bound, expected + 1e-9);
+    if (!o.proved && o.found) ck_assert_double_le(o.bound, o.loss);
     dfqi_problem_free(p);
     dfq_context_release(ctx);
 }
@@ -151,17 +156,29 @@ START_TEST(two_costs)
 }
 END_TEST
 
-/* A spent budget is admitted. */
+/* A spent budget is admitted. What is then known lies between the first bound and the optimum, and
+ * comes closer. */
 START_TEST(budget)
 {
     dfq_context *ctx = dfqt_explore_context();
     large l;
     int32_t choice[GROUPS];
-    dfqi_optimum o;
+    double lambda[DFQ_METRICS_MAX], before;
+    dfqi_optimum best, o = {.proved = false};
     make_large(1, 2, 0.3, &l);
-    l.budget = 30;
-    ck_assert_int_eq(dfqi_knapsack_solve(ctx, &l.k, INFINITY, choice, &o), DFQ_OK);
-    ck_assert(!o.proved);
+    ck_assert_int_eq(dfqi_knapsack_solve(ctx, &l.k, INFINITY, choice, &best), DFQ_OK);
+    ck_assert(best.proved && best.bound == best.loss);
+    before = dfqi_knapsack_bound(&l.k, lambda);
+    const double first = before;
+    for (int64_t nodes = 30; !o.proved; nodes *= 4) {
+        l.budget = nodes;
+        ck_assert_int_eq(dfqi_knapsack_solve(ctx, &l.k, INFINITY, choice, &o), DFQ_OK);
+        ck_assert(nodes > 30 || !o.proved);
+        ck_assert_double_le(o.bound, best.loss + 1e-9);
+        ck_assert_double_ge(o.bound, before - 1e-9);
+        before = o.bound;
+    }
+    ck_assert_double_gt(best.loss, first + 1e-6);
     dfq_context_release(ctx);
 }
 END_TEST

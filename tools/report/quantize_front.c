@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "bits.h"
 #include "hardware.h"
 #include "report/quantize_page.h"
 
@@ -45,10 +46,10 @@ void page_front_verdict(const struct quantize *q, char *out, size_t size)
         at += snprintf(out + at, size - (size_t)at, "%s %.4g of %.4g %s", i ? "," : "",
                        shown(front_value(&q->choice, m), m), shown(f->limits[f->own], m), axes[m]);
     }
+    char proof[80];
     if (at < (int)size)
-        snprintf(out + at, size - (size_t)at, "; %s widths have a smaller sum of damages.",
-                 q->choice.proved ? "it is proved that no other"
-                                  : "it is not proved that no other");
+        snprintf(out + at, size - (size_t)at, "; the sum of damages: %s.",
+                 bits_proof(&q->choice, proof));
 }
 
 void page_front_accelerator(const struct quantize *q, char *out, size_t size)

@@ -211,6 +211,7 @@ static dfq_status take(dfqi_solver *s, const dfqi_safetensors *st, int64_t state
     s->done = state[0];
     dfqi_candidate_copy(s->problem, best, &s->best);
     s->finished = s->failed = s->proved = s->raw.known = s->raw.meets = false;
+    s->bound = NAN;
     for (int32_t j = 0; j < DFQ_METRICS_MAX; j++) s->tightest[j] = s->least[j] = NAN;
     return DFQ_OK;
 }

@@ -34,6 +34,7 @@ dfq_status dfqi_solve_exactly(dfqi_solver *s, dfqi_candidate *f)
     memcpy(f->choice, s->likeliest, (size_t)p->space.n_groups * sizeof *f->choice);
     DFQI_TRY(dfqi_candidate_evaluate(p, f));
     s->proved = o.proved;
+    s->bound = o.bound;
     if (o.found || (f->meets && o.proved)) dfqi_candidate_stamp(p, f, DFQ_CHOSEN_EXACT);
     return DFQ_OK;
 }

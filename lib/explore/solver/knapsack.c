@@ -109,11 +109,12 @@ dfq_status dfqi_knapsack_solve(dfq_context *ctx, const dfqi_knapsack *k, double 
                                int32_t *choice, dfqi_optimum *out)
 {
     double lambda[DFQ_METRICS_MAX], bound = dfqi_knapsack_bound(k, lambda), spread;
-    *out = (dfqi_optimum){.proved = true, .loss = INFINITY};
+    *out = (dfqi_optimum){.proved = true, .loss = INFINITY, .bound = cutoff};
     if (bound >= cutoff) return DFQ_OK;
     cutoff = fmin(cutoff, worst(k, &spread));
     if (k->n_costs == 1) {
         DFQI_TRY(dfqi_knapsack_states(ctx, k, lambda[0], cutoff, choice, out));
+        out->bound = out->found ? out->loss : cutoff;
         if (out->proved) return DFQ_OK;
     }
     return dfqi_knapsack_branch(ctx, k, lambda, cutoff, choice, out);

@@ -119,6 +119,20 @@ static bool ruled_out(const run *r, int32_t depth, const place *p)
     return false;
 }
 
+/* The least bound of what is left of a search that stopped in depth d. */
+static double open_bound(const run *r, const place *path, int32_t d)
+{
+    double least = r->cutoff;
+    for (; d >= 0; d--) {
+        const double *rest = r->rest + (size_t)(d + 1) * (size_t)(1 + r->k->n_costs);
+        if (path[d].next == r->groups[d].n) continue;
+        double value = path[d].value + r->groups[d].items[path[d].next].value + rest[0];
+        double size = fabs(value) + r->weighted;
+        least = fmin(least, value - r->weighted - 1e-12 * size);
+    }
+    return least;
+}
+
 /* False when the budget is spent. */
 static bool search(run *r, place *path)
 {
@@ -137,7 +151,11 @@ static bool search(run *r, place *path)
         to->next = 0;
         to->value += it->value;
         for (int32_t c = 0; c < k->n_costs; c++) to->cost[c] += it->cost[c];
-        if (--*k->budget < 0) return false;
+        if (--*k->budget < 0) {
+            at->next--;
+            r->out->bound = open_bound(r, path, d);
+            return false;
+        }
         if (ruled_out(r, d + 1, to)) continue;
         r->choice[d++] = it->choice;
     }
@@ -164,6 +182,7 @@ dfq_status dfqi_knapsack_branch(dfq_context *ctx, const dfqi_knapsack *k,
     memcpy(path[0].cost, k->base, sizeof path[0].cost);
     for (int32_t c = 0; c < k->n_costs; c++) path[0].value += lambda[c] * k->base[c];
     out->proved = search(&r, path);
+    if (out->proved) out->bound = r.cutoff;
     status = DFQ_OK;
 out:
     dfqi_free(ctx, r.choice);

@@ -25,6 +25,7 @@ typedef struct dfqi_optimum {
     bool found;  /* a choice within the limits, of loss under `cutoff` */
     bool proved; /* searched to the end: there is no better one */
     double loss;
+    double bound; /* no choice within the limits has a smaller loss: `loss`, or less if unproved */
 } dfqi_optimum;
 
 /* A lower bound of the loss within the limits: max over lambda >= 0 of min (loss + lambda.(cost -

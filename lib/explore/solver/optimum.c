@@ -71,7 +71,7 @@ static void load(job *j, int32_t config)
 static dfq_status visit(job *j, int32_t *choice, dfqi_optimum *out)
 {
     const dfqi_domain *s = &j->p->space;
-    double lambda[DFQ_METRICS_MAX];
+    double lambda[DFQ_METRICS_MAX], open = INFINITY; /* the least bound of what was given up */
     for (int32_t c = 0; c < s->configs; c++) {
         load(j, c);
         j->order[c] = (candidate){j->own + dfqi_knapsack_bound(&j->k, lambda), c};
@@ -82,12 +82,14 @@ static dfq_status visit(job *j, int32_t *choice, dfqi_optimum *out)
         load(j, j->order[c].config);
         DFQI_TRY(dfqi_knapsack_solve(j->p->ctx, &j->k, out->loss - j->own, j->choice, &one));
         out->proved = out->proved && one.proved;
+        if (!one.proved) open = fmin(open, fmax(one.bound + j->own, j->order[c].bound));
         if (!one.found) continue;
         out->found = true;
         out->loss = one.loss + j->own;
         dfqi_domain_set_config(s, j->order[c].config, j->choice);
         memcpy(choice, j->choice, (size_t)s->n_groups * sizeof *choice);
     }
+    out->bound = fmin(open, out->loss);
     return DFQ_OK;
 }
 

@@ -23,6 +23,7 @@ void dfqi_solver_result(const dfqi_solver *s, dfqi_solver_info *out)
                                       .raw_feasible = s->raw.known && s->raw.meets,
                                       .steps = s->done,
                                       .loss = s->best.known ? s->best.loss : NAN,
+                                      .bound = s->finished ? s->bound : NAN,
                                       .raw_loss = s->raw.known ? s->raw.loss : NAN};
     copy_costs(s, &s->best, out->costs);
     copy_costs(s, &s->raw, out->raw_costs);

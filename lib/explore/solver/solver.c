@@ -89,6 +89,7 @@ dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
     if (!s) return DFQ_E_NOMEM;
     s->ctx = dfqi_context_retain(ctx);
     s->o = *o;
+    s->bound = NAN;
     if (hw_params) s->hw_params = *hw_params;
     if (o->rule == DFQ_RULE_EXACT) s->o.steps = 1;
     for (int32_t j = 0; j < DFQ_METRICS_MAX; j++) {

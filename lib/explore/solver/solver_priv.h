@@ -22,6 +22,7 @@ struct dfqi_solver {
     int64_t n; /* entries of x: logits, or the cells' and the hardware parameters' parameters */
     int64_t done;
     bool finished, failed, proved;
+    double bound; /* of the losses of all choices within the limits; NaN: not known */
 
     /* State that a checkpoint holds. */
     double *x; /* [n]; with Frank-Wolfe the probabilities */
