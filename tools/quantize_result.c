@@ -27,6 +27,22 @@ static void print_ait(struct json *j, const struct quantize *q)
     if (q->crossed) json_fraction(j, "crossed_on_target", q->on_target);
 }
 
+static void json_choice(struct json *j, const dfq_bits_choice *c)
+{
+    json_open(j, "choice", '{');
+    json_int(j, "proved", c->proved);
+    json_fraction(j, "gap", c->gap);
+    json_fraction(j, "predicted", c->predicted);
+    json_fraction(j, "size_bytes", c->size_bytes);
+    if (c->config >= 0) {
+        json_int(j, "config", c->config);
+        json_fraction(j, "latency_ms", c->latency_ms);
+        json_fraction(j, "energy_mj", c->energy_mj);
+        json_fraction(j, "area_mm2", c->area_mm2);
+    }
+    json_close(j, '}');
+}
+
 static void print_json(const struct quantize *q, uint64_t bytes)
 {
     const struct options *o = &q->full;
@@ -44,20 +60,7 @@ static void print_json(const struct quantize *q, uint64_t bytes)
     json_int(&j, "act_bits", o->act_bits);
     json_int(&j, "first_last_bits", low.first_last_bits);
     json_text(&j, "layer_bits", dfq_graph_get_layer_config(q->low));
-    if (q->choice.struct_size) {
-        json_open(&j, "choice", '{');
-        json_int(&j, "proved", q->choice.proved);
-        json_fraction(&j, "gap", q->choice.gap);
-        json_fraction(&j, "predicted", q->choice.predicted);
-        json_fraction(&j, "size_bytes", q->choice.size_bytes);
-        if (q->choice.config >= 0) {
-            json_int(&j, "config", q->choice.config);
-            json_fraction(&j, "latency_ms", q->choice.latency_ms);
-            json_fraction(&j, "energy_mj", q->choice.energy_mj);
-            json_fraction(&j, "area_mm2", q->choice.area_mm2);
-        }
-        json_close(&j, '}');
-    }
+    if (q->choice.struct_size) json_choice(&j, &q->choice);
     if (q->n_fronts > 0) front_json(&j, q);
     json_text(&j, "mode", option_mode_name(o->mode));
     json_text(&j, "act_scale", option_act_scale_name(low.act_scale));
