@@ -112,7 +112,9 @@ DFQ_CHECKED dfq_status dfq_runtime_create(const dfq_graph *graph,
                                           const dfq_runtime_options *options,
                                           dfq_runtime **out_runtime);
 
-/** Makes a runtime straight from a file, without a graph that stays.
+/** Makes a runtime straight from a file, without a graph that stays. What loading needed and the C
+ *  library keeps goes back to the system (malloc_trim() of glibc) unless the context has an
+ *  allocator.
  *  @param path    as in dfq_graph_load_with()
  *  @param load    what the file may not tell, or NULL
  *  @param options NULL: the defaults

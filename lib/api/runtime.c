@@ -41,6 +41,7 @@ dfq_status dfq_runtime_load(dfq_context *context, const char *path, const dfq_lo
     DFQI_TRY(dfqi_graph_named(m, l.class_names, &m));
     dfq_status status = dfqi_runtime_new(m, &o, out_runtime);
     dfqi_model_release(m);
+    dfqi_context_trim(context);
     return status;
 }
 

@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "base/compiler.h"
 #include "base/parallel.h"
@@ -24,6 +27,15 @@ static void libc_free(void *ptr, size_t size, size_t align, void *user)
     (void)align;
     (void)user;
     free(ptr);
+}
+
+void dfqi_context_trim(const dfq_context *ctx)
+{
+#if defined(__GLIBC__)
+    if (ctx->allocator.free == libc_free) (void)malloc_trim(0);
+#else
+    (void)ctx;
+#endif
 }
 
 static int32_t threads_of(int32_t wanted)

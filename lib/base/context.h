@@ -40,6 +40,9 @@ struct dfq_context {
 DFQI_CHECKED dfq_status dfqi_context_create(const dfq_context_options *o, dfq_context **out);
 dfq_context *dfqi_context_retain(dfq_context *ctx);
 void dfqi_context_release(dfq_context *ctx); /* NULL ok */
+/* Gives freed memory back to the system, where the C library keeps it and the caller did not bring
+ * an allocator. For the end of a call that needed much more memory than what it made. */
+void dfqi_context_trim(const dfq_context *ctx);
 
 /* n is 1..DFQI_THREADS_MAX; 0: the number of cores. DFQ_E_INVALID if live handles have scratch
  * memory for fewer threads, and inside of a parallel loop. */

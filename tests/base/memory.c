@@ -1,7 +1,12 @@
 /* Blocks, checked sizes, the arena, and the detail text. */
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "base/cases.h"
 #include "base/memory.h"
@@ -196,6 +201,54 @@ START_TEST(test_log)
 }
 END_TEST
 
+#if defined(__GLIBC__)
+static int64_t resident_bytes(void)
+{
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fscanf(f, "%*d %ld", &pages), 1);
+    fclose(f);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+static void trim_libc(const dfq_context *ctx)
+{
+    (void)ctx;
+    (void)malloc_trim(0);
+}
+
+/* Bytes that `trim` gives back when 32 MB of small blocks are free below one that stays. */
+static int64_t given_back(const dfq_context *ctx, void (*trim)(const dfq_context *))
+{
+    enum { BLOCKS = 2048, BYTES = 16384 };
+    static void *blocks[BLOCKS];
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = ctx->allocator.alloc(BYTES, DFQI_ALIGN, ctx->allocator.user);
+        ck_assert_ptr_nonnull(blocks[i]);
+        memset(blocks[i], 1, BYTES);
+    }
+    for (int i = 0; i + 1 < BLOCKS; i++)
+        ctx->allocator.free(blocks[i], BYTES, DFQI_ALIGN, ctx->allocator.user);
+    const int64_t before = resident_bytes();
+    trim(ctx);
+    const int64_t after = resident_bytes();
+    ctx->allocator.free(blocks[BLOCKS - 1], BYTES, DFQI_ALIGN, ctx->allocator.user);
+    return before - after;
+}
+
+START_TEST(test_trim)
+{
+    enum { MOST = 24 << 20 };
+    dfq_context *ctx = NULL;
+    ck_assert_int_eq(dfqi_context_create(NULL, &ctx), DFQ_OK);
+    if (given_back(ctx, trim_libc) > MOST) /* else a sanitizer's malloc, or valgrind's */
+        ck_assert_int_gt(given_back(ctx, dfqi_context_trim), MOST);
+    dfqi_context_release(ctx);
+}
+END_TEST
+#endif
+
 TCase *dfqt_memory_case(void)
 {
     TCase *t = tcase_create("memory");
@@ -208,5 +261,8 @@ TCase *dfqt_memory_case(void)
     tcase_add_test(t, test_arena);
     tcase_add_test(t, test_detail_text);
     tcase_add_test(t, test_log);
+#if defined(__GLIBC__)
+    tcase_add_test(t, test_trim);
+#endif
     return t;
 }
