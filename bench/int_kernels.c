@@ -66,7 +66,7 @@ static double peak_of(const dfqi_int_kernels *t)
 
 static dfqi_int_matrix matrix(int64_t n, int64_t k, int bits)
 {
-    return (dfqi_int_matrix){n, k, 1, bits <= 4, weights, scales, sums};
+    return (dfqi_int_matrix){n, k, 1, bits <= 4, 0, weights, scales, sums};
 }
 
 static void run_product(const dfqi_int_kernels *t, const job *j)
@@ -74,7 +74,7 @@ static void run_product(const dfqi_int_kernels *t, const job *j)
     const dfqi_int_rows a = {codes, dfqi_int_row(j->k), scales, zeros, 0};
     const dfqi_int_matrix b = matrix(j->n, j->k, j->bits);
     const dfqi_int_output out = {.bias = scales, .y = y, .ld_y = j->n};
-    t->product(j->m, &a, &b, &out);
+    t->product(j->m, &a, &b, &out, NULL);
 }
 
 static dfqi_conv_shape shape(const job *j)
@@ -114,7 +114,7 @@ static void run_depthwise(const dfqi_int_kernels *t, const job *j)
 {
     const dfqi_conv_shape s = shape(j);
     const dfqi_int_rows a = {codes, dfqi_int_row(s.c), scales, zeros, 1};
-    const dfqi_int_matrix b = {s.c, j->kernel, j->kernel, 0, weights, scales, sums};
+    const dfqi_int_matrix b = {s.c, j->kernel, j->kernel, 0, 0, weights, scales, sums};
     const dfqi_int_output out = {
         .bias = scales, .relu = 1, .cap = 6.0f, .q = codes2, .ld_q = s.c, .grid = &grid};
     t->depthwise(&s, 0, s.out_y, &a, &b, &out, bytes);
@@ -177,8 +177,8 @@ static int64_t rows_from(int64_t i)
 static void attend(const dfqi_int_kernels *t, int bits, int64_t h)
 {
     float *q = block.qkv + h * HEAD, *k = q + WIDTH, *v = k + WIDTH;
-    const dfqi_int_matrix keys = {TOKENS, HEAD, 1, 0, block.keys, block.k_scale, block.k_sum};
-    const dfqi_int_matrix values = {HEAD, TOKENS, 1, 0, block.values, block.v_scale, NULL};
+    const dfqi_int_matrix keys = {TOKENS, HEAD, 1, 0, 0, block.keys, block.k_scale, block.k_sum};
+    const dfqi_int_matrix values = {HEAD, TOKENS, 1, 0, 0, block.values, block.v_scale, NULL};
     t->pack_rows(TOKENS, HEAD, bits, k, 3 * WIDTH, block.keys, block.k_scale, block.k_sum);
     t->pack_columns(TOKENS, HEAD, bits, v, 3 * WIDTH, block.values, block.v_scale, NULL);
     for (int64_t i = 0; i < TOKENS; i += ROWS) {
@@ -189,9 +189,9 @@ static void attend(const dfqi_int_kernels *t, int bits, int64_t h)
         const dfqi_int_output out = {.y = block.heads + i * WIDTH + h * HEAD, .ld_y = WIDTH};
         t->quantize_rows(n, HEAD, bits, q + i * 3 * WIDTH, 3 * WIDTH, block.q, HEAD, block.s,
                          block.z);
-        t->product(n, &a, &keys, &scores);
+        t->product(n, &a, &keys, &scores, NULL);
         t->softmax(n, TOKENS, 0.125f, block.hidden, TOKENS, bits, block.p, 200, block.s);
-        t->product(n, &map, &values, &out);
+        t->product(n, &map, &values, &out, NULL);
     }
 }
 
@@ -219,7 +219,7 @@ static void run_block(const dfqi_int_kernels *t, const job *j)
             .bias = scales, .y = block.qkv + i * 3 * WIDTH, .ld_y = 3 * WIDTH};
         t->layernorm(rows_from(i), WIDTH, 1e-6f, block.x + i * WIDTH, WIDTH, scales, scales, bits,
                      block.q, WIDTH, block.s, block.z, scratch);
-        t->product(rows_from(i), &rows, &qkv, &out);
+        t->product(rows_from(i), &rows, &qkv, &out, NULL);
     }
     for (int64_t h = 0; h < HEADS; h++) attend(t, bits, h);
     for (int64_t i = 0; i < TOKENS; i += ROWS) {
@@ -230,12 +230,12 @@ static void run_block(const dfqi_int_kernels *t, const job *j)
         const dfqi_int_output up = {.bias = scales, .y = block.hidden, .ld_y = HIDDEN};
         t->quantize_rows(n, WIDTH, bits, block.heads + i * WIDTH, WIDTH, block.q, WIDTH, block.s,
                          block.z);
-        t->product(n, &rows, &proj, &sum);
+        t->product(n, &rows, &proj, &sum, NULL);
         t->layernorm(n, WIDTH, 1e-6f, at, WIDTH, scales, scales, bits, block.q, WIDTH, block.s,
                      block.z, scratch);
-        t->product(n, &rows, &fc1, &up);
+        t->product(n, &rows, &fc1, &up, NULL);
         t->gelu(n, HIDDEN, block.hidden, HIDDEN, bits, block.h, HIDDEN, block.s, block.z, scratch);
-        t->product(n, &hidden, &fc2, &sum);
+        t->product(n, &hidden, &fc2, &sum, NULL);
     }
 }
 

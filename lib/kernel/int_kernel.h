@@ -52,6 +52,10 @@ typedef struct dfqi_int_rows {
  * two's complement number. k is divided in equal spans (convolutions: rows of taps; products of
  * spans); each span begins with a new group, and in nibbles with a new byte.
  *
+ * Nibbles may have grids of groups of weights (weight_groups.h): u, 0 .. 15, is then c = m (u - z)
+ * with the grid of its row and of its `grid_columns` columns, counted through all spans. Behind the
+ * codes of a panel lie its grids, codes[j / 16].grid[column / grid_columns][j % 16] = m + 16 z.
+ *
  * A static grid with one scale and zero point for each column of the left operand is used as one
  * with scale 1 and zero point 1: `sum` then holds the sums of c[j,k] z[k], and the scales s[k] are
  * in the codes c. */
@@ -59,7 +63,8 @@ typedef struct dfqi_int_matrix {
     int64_t n, k;         /* k: codes of a span */
     int64_t spans;        /* 1 in `product` */
     int nibbles;          /* 1: 4-bit */
-    const uint8_t *codes; /* dfqi_int_packed_bytes */
+    int64_t grid_columns; /* columns of a row that share a grid; 0: there are no such grids */
+    const uint8_t *codes; /* dfqi_int_matrix_bytes */
     const float *scale;   /* [n] */
     const int32_t *sum;   /* [n] sums over k of c[j,k]; NULL if zero points are 0 */
 } dfqi_int_matrix;
@@ -127,9 +132,10 @@ typedef struct dfqi_int_kernels {
     /* -- products --------------------------------------------------------------------------- */
 
     /* a[m,k] times b[n,k]^T. Blocks of about 64 rows, through all layers of a block of a network,
-     * keep what they hand on in the L2 cache. */
+     * keep what they hand on in the L2 cache. scratch: dfqi_int_product_scratch bytes; panels with
+     * grids of groups become bytes there, once for a block of rows. */
     void (*product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                    const dfqi_int_output *out);
+                    const dfqi_int_output *out, uint8_t *scratch);
     /* The same where each span of b->k codes has grids of rows of its own: scale and zero point of
      * row i and span g are at [g * m + i] (one_grid 1: all have the zero point zero_point[0], which
      * is faster), and b->sum is [spans,n]. Of `out`, the bias, y and what
@@ -140,7 +146,7 @@ typedef struct dfqi_int_kernels {
      *     y = ((float)t_g * s_g[i]) * s[j] + y                    g = 1, 2 ..
      *     y = y + add[i,j] */
     void (*product_spans)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                          const dfqi_int_output *out);
+                          const dfqi_int_output *out, uint8_t *scratch);
     /* A convolution of one image a[in_y,in_x,c] with b packed by dfqi_int_pack_conv: rows first ..
      * first + rows - 1 of the output. The padding is the zero point (one_grid is 1). Rows of `out`
      * are pixels, from the image's first one on. scratch: dfqi_int_conv_scratch bytes. */
@@ -171,6 +177,10 @@ int32_t dfqi_int_kernels_list(const dfqi_int_kernels **out, int32_t max);
 
 /* Bytes of packed codes of n rows with `spans` spans of k codes each. bits <= 4: nibbles. */
 int64_t dfqi_int_packed_bytes(int64_t n, int64_t spans, int64_t k, int bits);
+/* Bytes of the codes of b, and of its grids: n, k, spans, nibbles and grid_columns count. */
+int64_t dfqi_int_matrix_bytes(const dfqi_int_matrix *b);
+/* Bytes of scratch that products with b need; 0 without grids. */
+int64_t dfqi_int_product_scratch(const dfqi_int_matrix *b);
 
 /* Packs codes[n,k] with `bits` bits into packed[dfqi_int_packed_bytes(n, 1, k, bits)] and, if sum
  * is not NULL, adds them up in sum[n]. Then `b` describes them, with the scales given.
@@ -184,6 +194,22 @@ DFQI_CHECKED dfq_status dfqi_int_pack_spans(dfq_context *ctx, const char *layer,
                                             int64_t spans, int64_t k, int bits, const int8_t *codes,
                                             const float *scale, uint8_t *packed, int32_t *sum,
                                             dfqi_int_matrix *b);
+
+/* Can codes with grids of so many columns be packed in spans of k codes? */
+static inline int dfqi_int_takes_weight_groups(int64_t k, int64_t grid_columns)
+{
+    return k % (2 * DFQI_INT_GROUP) == 0 && grid_columns % (2 * DFQI_INT_GROUP) == 0;
+}
+
+/* Unsigned codes[n, spans * k] with grids[n, spans * k / grid_columns] of the groups of each row
+ * (weight_groups.h, as floats), which are whole and are taken (above). packed: dfqi_int_matrix_bytes
+ * of the result; sum[spans,n]: of the numbers m (u - z). DFQ_E_INVALID if a code is not 0 .. 15, or
+ * its number does not fit in a byte. */
+DFQI_CHECKED dfq_status dfqi_int_pack_weight_groups(dfq_context *ctx, const char *layer, int64_t n,
+                                                    int64_t spans, int64_t k, int64_t grid_columns,
+                                                    const int8_t *codes, const float *grids,
+                                                    const float *scale, uint8_t *packed,
+                                                    int32_t *sum, dfqi_int_matrix *b);
 
 /* Spans of a convolution's weights and codes of each: rows of taps of dfqi_int_row(c) codes, or
  * single taps where these do not lie beside each other (dilation). */
@@ -211,8 +237,9 @@ static inline dfqi_int_matrix dfqi_int_matrix_part(const dfqi_int_matrix *b, int
                                                    int64_t n)
 {
     dfqi_int_matrix p = *b;
+    p.n = first;
+    p.codes += dfqi_int_matrix_bytes(&p);
     p.n = n;
-    p.codes += dfqi_int_packed_bytes(first, b->spans, b->k, b->nibbles ? 4 : 8);
     p.scale += first;
     p.sum = b->sum ? b->sum + first : NULL;
     return p;

@@ -6,7 +6,10 @@
 #include "kernel/conv_axis.h"
 #include "kernel/int_kernel.h"
 
-enum { DFQI_INT_BLOCK = DFQI_INT_PANEL * DFQI_INT_GROUP }; /* bytes of a group of a panel */
+enum {
+    DFQI_INT_BLOCK = DFQI_INT_PANEL * DFQI_INT_GROUP, /* bytes of a group of a panel */
+    DFQI_INT_UNPACKED = 2                             /* panels that are unpacked together */
+};
 
 static inline int64_t dfqi_int_groups(int64_t k)
 {
@@ -20,9 +23,16 @@ static inline int64_t dfqi_int_span_bytes(int64_t k, int nibbles)
     return (nibbles ? (groups + 1) / 2 : groups) * DFQI_INT_BLOCK;
 }
 
-static inline int64_t dfqi_int_panel_bytes(const dfqi_int_matrix *b)
+/* Bytes of the codes of a panel, and with the grids behind them. */
+static inline int64_t dfqi_int_panel_codes(const dfqi_int_matrix *b)
 {
     return b->spans * dfqi_int_span_bytes(b->k, b->nibbles);
+}
+
+static inline int64_t dfqi_int_panel_bytes(const dfqi_int_matrix *b)
+{
+    const int64_t grids = b->grid_columns > 0 ? b->spans * b->k / b->grid_columns : 0;
+    return dfqi_int_panel_codes(b) + grids * DFQI_INT_PANEL;
 }
 
 /* The byte of code p of a span of row j; in nibbles *shift is 0 for the low
@@ -36,6 +46,13 @@ static inline int64_t dfqi_int_at(const dfqi_int_matrix *b, int64_t j, int64_t s
     return j / DFQI_INT_PANEL * dfqi_int_panel_bytes(b) +
            span * dfqi_int_span_bytes(b->k, b->nibbles) + group * DFQI_INT_BLOCK +
            j % DFQI_INT_PANEL * DFQI_INT_GROUP + p % DFQI_INT_GROUP;
+}
+
+/* The byte of the grid of that code. */
+static inline int64_t dfqi_int_grid_at(const dfqi_int_matrix *b, int64_t j, int64_t span, int64_t p)
+{
+    return j / DFQI_INT_PANEL * dfqi_int_panel_bytes(b) + dfqi_int_panel_codes(b) +
+           (span * b->k + p) / b->grid_columns * DFQI_INT_PANEL + j % DFQI_INT_PANEL;
 }
 
 /* Bytes of the rows, with their padding, of which a convolution makes a copy at

@@ -3,10 +3,22 @@
 
 #include "base/memory.h"
 #include "kernel/int_layout.h"
+#include "kernel/weight_groups.h"
 
 int64_t dfqi_int_packed_bytes(int64_t n, int64_t spans, int64_t k, int bits)
 {
-    return (n + DFQI_INT_PANEL - 1) / DFQI_INT_PANEL * spans * dfqi_int_span_bytes(k, bits <= 4);
+    return dfqi_int_matrix_bytes(
+        &(dfqi_int_matrix){.n = n, .k = k, .spans = spans, .nibbles = bits <= 4});
+}
+
+int64_t dfqi_int_matrix_bytes(const dfqi_int_matrix *b)
+{
+    return (b->n + DFQI_INT_PANEL - 1) / DFQI_INT_PANEL * dfqi_int_panel_bytes(b);
+}
+
+int64_t dfqi_int_product_scratch(const dfqi_int_matrix *b)
+{
+    return b->grid_columns > 0 ? DFQI_INT_UNPACKED * b->spans * dfqi_int_span_bytes(b->k, 0) : 0;
 }
 
 /* The codes of a row as they come: [channels][taps]. They are packed taps after
@@ -40,6 +52,7 @@ static dfq_status check_codes(dfq_context *ctx, const char *layer, int64_t n, in
     return DFQ_OK;
 }
 
+/* Also unsigned codes. */
 static void put(const dfqi_int_matrix *b, uint8_t *packed, int64_t j, int64_t span, int64_t p,
                 int8_t code)
 {
@@ -77,7 +90,13 @@ dfq_status dfqi_int_pack(dfq_context *ctx, const char *layer, int64_t n, int64_t
                          dfqi_int_matrix *b)
 {
     const filter f = {k, 1, k};
-    *b = (dfqi_int_matrix){n, k, 1, bits <= 4, packed, scale, sum};
+    *b = (dfqi_int_matrix){.n = n,
+                           .k = k,
+                           .spans = 1,
+                           .nibbles = bits <= 4,
+                           .codes = packed,
+                           .scale = scale,
+                           .sum = sum};
     return pack(ctx, layer, &f, bits, codes, packed, sum, b);
 }
 
@@ -86,7 +105,13 @@ dfq_status dfqi_int_pack_spans(dfq_context *ctx, const char *layer, int64_t n, i
                                uint8_t *packed, int32_t *sum, dfqi_int_matrix *b)
 {
     const filter f = {spans * k, 1, spans * k};
-    *b = (dfqi_int_matrix){n, k, spans, bits <= 4, packed, scale, sum};
+    *b = (dfqi_int_matrix){.n = n,
+                           .k = k,
+                           .spans = spans,
+                           .nibbles = bits <= 4,
+                           .codes = packed,
+                           .scale = scale,
+                           .sum = sum};
     DFQI_TRY(pack(ctx, layer, &f, bits, codes, packed, NULL, b));
     for (int64_t s = 0; s < spans; s++)
         for (int64_t j = 0; j < n; j++) {
@@ -95,6 +120,50 @@ dfq_status dfqi_int_pack_spans(dfq_context *ctx, const char *layer, int64_t n, i
             for (int64_t p = 0; p < k; p++) total += of[p];
             sum[s * n + j] = total;
         }
+    return DFQ_OK;
+}
+
+/* Row j with its grids; at[p], p = 0 ..: codes of all spans. */
+static dfq_status pack_row(dfq_context *ctx, const char *layer, const dfqi_int_matrix *b, int64_t j,
+                           const int8_t *at, const float *grids, uint8_t *packed, int32_t *sum)
+{
+    for (int64_t s = 0; s < b->spans; s++) {
+        sum[s * b->n + j] = 0;
+        for (int64_t p = 0; p < b->k; p++) {
+            const int8_t code = at[s * b->k + p];
+            const float byte = grids[(s * b->k + p) / b->grid_columns];
+            const float number = dfqi_group_number((float)code, dfqi_group_grid_of(byte));
+            if (code < 0 || code > DFQI_GROUP_TOP || number < INT8_MIN || number > INT8_MAX)
+                return dfqi_fail(ctx, DFQ_E_INVALID,
+                                 "%s: row %lld has the code %d, whose number is %g, must be 0 to "
+                                 "%d and a number that fits in a byte",
+                                 layer, (long long)j, code, (double)number, DFQI_GROUP_TOP);
+            put(b, packed, j, s, p, code);
+            packed[dfqi_int_grid_at(b, j, s, p)] = (uint8_t)byte;
+            sum[s * b->n + j] += (int32_t)number;
+        }
+    }
+    return DFQ_OK;
+}
+
+dfq_status dfqi_int_pack_weight_groups(dfq_context *ctx, const char *layer, int64_t n,
+                                       int64_t spans, int64_t k, int64_t grid_columns,
+                                       const int8_t *codes, const float *grids, const float *scale,
+                                       uint8_t *packed, int32_t *sum, dfqi_int_matrix *b)
+{
+    *b = (dfqi_int_matrix){.n = n,
+                           .k = k,
+                           .spans = spans,
+                           .nibbles = 1,
+                           .grid_columns = grid_columns,
+                           .codes = packed,
+                           .scale = scale,
+                           .sum = sum};
+    DFQI_TRY(check_size(ctx, layer, spans * k, DFQI_GROUP_BITS));
+    memset(packed, 0, (size_t)dfqi_int_matrix_bytes(b));
+    for (int64_t j = 0; j < n; j++)
+        DFQI_TRY(pack_row(ctx, layer, b, j, codes + j * spans * k,
+                          grids + j * (spans * k / grid_columns), packed, sum));
     return DFQ_OK;
 }
 

@@ -1,7 +1,7 @@
 /* Grids of groups of weights (docs/METHODS.md, Groups of weights). A row of weights has a scale s.
  * Each group of its columns has a multiplier m and a zero point z, whole numbers of four bits. Code
  * u, 0 .. 2^b - 1, stands for the weight (u - z) (s m). It is s times the number m (u - z), which
- * lies in -128 .. 127: integer kernels read groups as rows of 8 bits (Lin et al., QServe, MLSys
+ * lies in -128 .. 127: integer kernels multiply groups as rows of 8 bits (Lin et al., QServe, MLSys
  * 2025). */
 #ifndef DFQI_KERNEL_WEIGHT_GROUPS_H
 #define DFQI_KERNEL_WEIGHT_GROUPS_H

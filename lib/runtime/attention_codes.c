@@ -83,10 +83,10 @@ void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f,
         const int64_t rows = first + count - i < QUERIES ? first + count - i : QUERIES;
         k->quantize_rows(rows, d, a->bits[DFQI_RT_QUERY], qkv + (a->first_query + i) * wide, wide,
                          m.queries, queries.ld, m.query_scale, m.query_zero_point);
-        k->product(rows, &queries, &keys, &(dfqi_int_output){.y = m.scores, .ld_y = ld});
+        k->product(rows, &queries, &keys, &(dfqi_int_output){.y = m.scores, .ld_y = ld}, NULL);
         dfqi_rt_attention_bias(a, f, h, i, rows, m.scores);
         k->softmax(rows, n, a->scale, m.scores, ld, a->bits[DFQI_RT_MAP], m.map, map.ld,
                    m.map_scale);
-        k->product(rows, &map, &values, &(dfqi_int_output){.y = h->y + i * out, .ld_y = out});
+        k->product(rows, &map, &values, &(dfqi_int_output){.y = h->y + i * out, .ld_y = out}, NULL);
     }
 }

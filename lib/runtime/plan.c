@@ -40,9 +40,7 @@ static void find_segments(dfqi_program *p)
 /* Bytes of the constants of a step. */
 static size_t weight_bytes(const dfqi_program *p, const dfqi_rt_step *s)
 {
-    const dfqi_int_matrix *m = &s->matrix;
-    if (s->integer && m->codes)
-        return (size_t)dfqi_int_packed_bytes(m->n, m->spans, m->k, m->nibbles ? 4 : 8);
+    if (s->integer && s->matrix.codes) return (size_t)dfqi_int_matrix_bytes(&s->matrix);
     size_t bytes = 0;
     for (int32_t k = 0; k < s->n_in; k++)
         if (s->in[k] >= 0 && p->values[s->in[k]].region == DFQI_RT_CONSTANT)

@@ -148,7 +148,7 @@ static void run_linear(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t fi
 {
     const dfqi_int_rows a = dfqi_rt_product_operand(s, f, s->units, first);
     const dfqi_int_output o = dfqi_rt_product_output(s, f, s->units, first);
-    f->p->ik->product(count * s->rows, &a, &s->matrix, &o);
+    f->p->ik->product(count * s->rows, &a, &s->matrix, &o, (uint8_t *)f->scratch);
 }
 
 /* Part of an image: rows of the output, and filters. */
@@ -189,7 +189,7 @@ static void run_images(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t fi
     if (c->kernel_y * c->kernel_x == 1 && c->stride == 1 && c->pad == 0) { /* rows are pixels */
         const dfqi_int_rows a = dfqi_rt_product_operand(s, f, 1, first);
         const dfqi_int_output o = dfqi_rt_product_output(s, f, 1, first);
-        f->p->ik->product(count * c->out_y * c->out_x, &a, &s->matrix, &o);
+        f->p->ik->product(count * c->out_y * c->out_x, &a, &s->matrix, &o, NULL);
         return;
     }
     for (int64_t from = 0; from < filters; from += PART) {
@@ -289,7 +289,6 @@ void dfqi_rt_product_add(dfqi_rt_builder *b, const dfqi_node *n)
     if (c.base->op == DFQI_OP_LINEAR) {
         dfqi_rt_rows_of(dfqi_graph_value(b->g, c.base->in[0]), s);
         s->run = s->group > 0 ? dfqi_rt_run_product_groups : run_linear;
-        if (s->group > 0) s->scratch = dfqi_rt_product_groups_scratch(s->cols / s->group);
     } else {
         dfqi_conv_node(b->g, c.base, &s->shape, &groups);
         s->depthwise = groups != 1;
@@ -302,6 +301,7 @@ void dfqi_rt_product_add(dfqi_rt_builder *b, const dfqi_node *n)
     }
     s->n_in = OPERANDS;
     s->in[BIAS] = dfqi_rt_weight_of(b, c.base, c.norm, dfqi_rt_quantizer_of(b, c.base->in[0]), s);
+    if (c.base->op == DFQI_OP_LINEAR) s->scratch = dfqi_rt_product_scratch(s);
     set_output(b, &c, n, s);
     s->macs = dfqi_op_get(c.base->op)->macs(b->g, c.base);
     s->product = s->integer = 1;

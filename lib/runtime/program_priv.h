@@ -249,7 +249,7 @@ dfqi_int_output dfqi_rt_product_output(const dfqi_rt_step *s, const dfqi_rt_fram
 size_t dfqi_rt_groups_scratch(int64_t cols);
 void dfqi_rt_run_group_codes(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
                              int64_t count);
-size_t dfqi_rt_product_groups_scratch(int64_t groups);
+size_t dfqi_rt_product_scratch(const dfqi_rt_step *s); /* of any linear layer with its matrix */
 void dfqi_rt_run_product_groups(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
                                 int64_t count);
 

@@ -69,9 +69,11 @@ void dfqi_rt_run_group_codes(const dfqi_rt_step *s, const dfqi_rt_frame *f, int6
 
 enum { ROWS = 144 }; /* whose scales are gathered at a time: those of a block (plan.c) */
 
-size_t dfqi_rt_product_groups_scratch(int64_t groups)
+size_t dfqi_rt_product_scratch(const dfqi_rt_step *s)
 {
-    return (size_t)(groups * ROWS) * (sizeof(float) + sizeof(int32_t));
+    const int64_t groups = s->group > 0 ? s->cols / s->group : 0;
+    return (size_t)dfqi_int_product_scratch(&s->matrix) +
+           (size_t)(groups * ROWS) * (sizeof(float) + sizeof(int32_t));
 }
 
 /* Scales and zero points (NULL: not wanted) of some rows, each group's together. */
@@ -92,7 +94,8 @@ void dfqi_rt_run_product_groups(const dfqi_rt_step *s, const dfqi_rt_frame *f, i
     const int64_t groups = s->cols / s->group, rows = count * s->rows;
     const dfqi_int_rows all = dfqi_rt_product_operand(s, f, s->units, first);
     dfqi_int_output o = dfqi_rt_product_output(s, f, s->units, first);
-    float *scales = (float *)(void *)f->scratch;
+    char *behind = f->scratch + dfqi_int_product_scratch(&s->matrix);
+    float *scales = (float *)(void *)behind;
     int32_t *zero_points = (int32_t *)(void *)(scales + groups * ROWS);
     const int level = s->in[Q_ZERO_POINT] < 0;
     dfqi_int_rows a = {.codes = all.codes,
@@ -104,7 +107,7 @@ void dfqi_rt_run_product_groups(const dfqi_rt_step *s, const dfqi_rt_frame *f, i
         const int64_t n = rows - r < ROWS ? rows - r : ROWS;
         gather(n, groups, all.scale + r * groups, level ? NULL : all.zero_point + r * groups,
                scales, zero_points);
-        f->p->ik->product_spans(n, &a, &s->matrix, &o);
+        f->p->ik->product_spans(n, &a, &s->matrix, &o, (uint8_t *)f->scratch);
         a.codes += ROWS * a.ld;
         o.y += ROWS * o.ld_y;
         if (o.add) o.add += ROWS * o.ld_add;

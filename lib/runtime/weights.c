@@ -89,11 +89,18 @@ static float number_of(const dfqi_row_grid *g, float w, const float *col, int64_
     return dfqi_code_uniform(v, g->scale, g->zero_point, g->qmin, g->qmax) - g->zero_point;
 }
 
-/* The same in a group of the row. */
-static float group_number(const dfqi_rt_source *s, const dfqi_row_grid *row, float byte, float v)
+/* The code of value v in a group of the row, or its number if kernels do not take its grid. */
+static float group_code(const dfqi_rt_weight *w, const dfqi_row_grid *row, float byte, float v)
 {
     const dfqi_group_grid g = dfqi_group_grid_of(byte);
-    return dfqi_group_number(dfqi_group_code(v, row->scale, g, (float)((1 << s->bits) - 1)), g);
+    const float code = dfqi_group_code(v, row->scale, g, (float)((1 << w->from.bits) - 1));
+    return w->step->matrix.grid_columns > 0 ? code : dfqi_group_number(code, g);
+}
+
+/* The grid of column i of row r, of weights with groups. */
+static float grid_byte(const dfqi_rt_weight *w, int64_t cols, int64_t r, int64_t i)
+{
+    return w->from.groups[r * w->from.n_groups + i * w->from.n_groups / cols];
 }
 
 /* Codes less zero points need more bits than codes, up to a byte. */
@@ -127,6 +134,31 @@ bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *base,
 
 /* -- constants --------------------------------------------------------------------------------- */
 
+/* The matrix of a linear layer whose inputs have a scale for each `group` channels of a row, 0: for
+ * all. */
+static dfqi_int_matrix linear_matrix(const dfqi_rt_weight *w, int64_t rows, int64_t cols,
+                                     int64_t group)
+{
+    dfqi_int_matrix m = {.n = rows,
+                         .k = group > 0 ? group : cols,
+                         .spans = group > 0 ? cols / group : 1,
+                         .nibbles = w->bits <= 4};
+    const int64_t grid_columns = w->from.groups ? cols / w->from.n_groups : 0;
+    if (grid_columns > 0 && dfqi_int_takes_weight_groups(m.k, grid_columns)) {
+        m.nibbles = 1;
+        m.grid_columns = grid_columns;
+    }
+    return m;
+}
+
+static dfqi_int_matrix conv_matrix(const dfqi_rt_weight *w, int64_t rows, const dfqi_conv_shape *s)
+{
+    return (dfqi_int_matrix){.n = rows,
+                             .k = dfqi_int_conv_span(s),
+                             .spans = dfqi_int_conv_spans(s),
+                             .nibbles = w->bits <= 4};
+}
+
 int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *base, const dfqi_node *norm,
                           const dfqi_node *quantizer, dfqi_rt_step *s)
 {
@@ -136,16 +168,15 @@ int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *base, const dfqi_
     const int64_t rows = dfqi_graph_value(b->g, w->from.w)->dims[0];
     const int64_t cols = count_of(b, w->from.w) / rows;
     w->bits = bits_of(b, &w->from);
-    const int64_t group = dfqi_rt_group_of(quantizer), groups = group > 0 ? cols / group : 1;
+    const bool linear = base->op == DFQI_OP_LINEAR;
+    s->matrix = linear ? linear_matrix(w, rows, cols, dfqi_rt_group_of(quantizer))
+                       : conv_matrix(w, rows, &s->shape);
     const int64_t bytes =
-        base->op == DFQI_OP_LINEAR ? dfqi_int_packed_bytes(rows, groups, cols / groups, w->bits)
-        : s->depthwise             ? dfqi_int_depthwise_bytes(&s->shape)
-                                   : dfqi_int_packed_bytes(rows, dfqi_int_conv_spans(&s->shape),
-                                                           dfqi_int_conv_span(&s->shape), w->bits);
-    s->matrix.n = rows;
+        s->depthwise ? dfqi_int_depthwise_bytes(&s->shape) : dfqi_int_matrix_bytes(&s->matrix);
+    const int64_t sums = linear ? rows * s->matrix.spans : rows;
     w->codes = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)bytes);
     w->scale = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)rows * sizeof(float));
-    w->sum = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)(rows * groups) * sizeof(int32_t));
+    w->sum = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)sums * sizeof(int32_t));
     if (!norm) return w->bias = dfqi_rt_value_of(b, base->in[3], true);
     return w->bias = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)rows * sizeof(float));
 }
@@ -155,22 +186,21 @@ static void *place_of(const dfqi_rt_builder *b, int32_t value)
     return b->p->constants + b->p->values[value].offset;
 }
 
-/* codes[rows, cols] and scales. A weight that is NaN makes its row NaN. */
+/* codes[rows, cols] (numbers, or with grids of groups unsigned) and scales. A weight that is NaN makes its row NaN. */
 static void make_codes(const dfqi_rt_builder *b, const dfqi_rt_weight *w, const float *from,
                        int64_t cols, int8_t *codes, float *scale)
 {
     const float *col = content(b, w->from.col);
     for (int64_t r = 0; r < w->step->matrix.n; r++) {
         const dfqi_row_grid g = grid_of(b, &w->from, from, r, cols);
-        const float *groups = w->from.groups ? w->from.groups + r * w->from.n_groups : NULL;
         scale[r] = g.scale;
         for (int64_t i = 0; i < cols; i++) {
-            const float number =
-                groups ? group_number(&w->from, &g, groups[i * w->from.n_groups / cols],
-                                      col ? from[r * cols + i] * col[i] : from[r * cols + i])
-                       : number_of(&g, from[r * cols + i], col, i);
-            codes[r * cols + i] = isnan(number) ? 0 : (int8_t)number;
-            if (isnan(number)) scale[r] = NAN;
+            const float code =
+                w->from.groups ? group_code(w, &g, grid_byte(w, cols, r, i),
+                                            col ? from[r * cols + i] * col[i] : from[r * cols + i])
+                               : number_of(&g, from[r * cols + i], col, i);
+            codes[r * cols + i] = isnan(code) ? 0 : (int8_t)code;
+            if (isnan(code)) scale[r] = NAN;
         }
     }
 }
@@ -189,14 +219,23 @@ static void add_norm(const dfqi_rt_builder *b, const dfqi_rt_weight *w, float *s
     }
 }
 
-/* Sums of codes times the zero point of their channel. */
+/* The number of a code: less its zero point, times its multiplier where it has one. */
+static int32_t number_at(const dfqi_rt_weight *w, const int8_t *codes, int64_t cols, int64_t r,
+                         int64_t i)
+{
+    const int8_t code = codes[r * cols + i];
+    if (w->step->matrix.grid_columns == 0) return code;
+    return (int32_t)dfqi_group_number((float)code, dfqi_group_grid_of(grid_byte(w, cols, r, i)));
+}
+
+/* Sums of numbers times the zero point of their channel. */
 static void add_zero_points(const dfqi_rt_builder *b, const dfqi_rt_weight *w, int64_t cols,
                             const int8_t *codes, int32_t *sum)
 {
     for (int64_t r = 0; r < w->step->matrix.n; r++) {
         sum[r] = 0;
         for (int64_t i = 0; i < cols; i++)
-            sum[r] += codes[r * cols + i] * dfqi_rt_grid_zero_point(b, w->quantizer, i);
+            sum[r] += number_at(w, codes, cols, r, i) * dfqi_rt_grid_zero_point(b, w->quantizer, i);
     }
 }
 
@@ -208,6 +247,11 @@ static dfq_status pack(const dfqi_rt_builder *b, const dfqi_rt_weight *w, int64_
     const int64_t rows = s->matrix.n;
     uint8_t *packed = place_of(b, w->codes);
     int32_t *sum = place_of(b, w->sum);
+    const dfqi_int_matrix *m = &s->matrix;
+    if (m->grid_columns > 0)
+        return dfqi_int_pack_weight_groups(ctx, w->base->name, rows, m->spans, m->k,
+                                           m->grid_columns, codes, w->from.groups, scale, packed,
+                                           sum, &s->matrix);
     if (s->group > 0)
         return dfqi_int_pack_spans(ctx, w->base->name, rows, cols / s->group, s->group, w->bits,
                                    codes, scale, packed, sum, &s->matrix);

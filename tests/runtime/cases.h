@@ -36,8 +36,10 @@ enum {
     DFQT_LOW_PARITY, /* a transformer, like the next */
     DFQT_LOW_STATIC,
     DFQT_LOW_ROW,
-    DFQT_LOW_ROW_GROUPS, /* inputs of fc2 have a scale for each of three groups */
-    DFQT_LOW_SWIN,       /* on grids of rows, like the one before and those behind */
+    DFQT_LOW_STATIC_GROUPS, /* weights in groups, like the next two */
+    DFQT_LOW_WEIGHT_GROUPS, /* rows */
+    DFQT_LOW_ROW_GROUPS,    /* inputs of fc2 have a scale for each of three groups */
+    DFQT_LOW_SWIN,          /* on grids of rows, like the two before and those behind */
     DFQT_LOW_VIT_HEADS,
     DFQT_LOW_VIT_MEAN,
     DFQT_LOW_VIT_NORMS,

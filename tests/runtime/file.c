@@ -64,7 +64,7 @@ START_TEST(test_load)
 }
 END_TEST
 
-/* A transformer whose weights are most of what it is, with 4 bits. */
+/* A transformer whose weights are most of what it is, with 4 bits in groups. */
 static void save_large(void)
 {
     dfq_vit_options v;
@@ -79,7 +79,6 @@ static void save_large(void)
     v.hidden = 768;
     dfq_quantize_options_init(&q, sizeof q);
     q.rounding = DFQ_ROUNDING_NEAREST;
-    q.weight_group = 0; /* groups are packed as 8 bits */
     OK(ctx, dfq_graph_create(ctx, &v, &g));
     OK(ctx, dfq_graph_quantize(g, NULL, &q, &low));
     OK(ctx, dfq_graph_save(low, path, 0));

@@ -11,7 +11,7 @@ enum { IMAGES = 5 };
 
 /* A float transformer and CNN, and quantized ones. */
 static const int networks[] = {DFQI_FAMILY_VIT, DFQI_FAMILY_RESNET, DFQT_LOW_RESNET,
-                               DFQT_LOW_STATIC, DFQT_LOW_ROW};
+                               DFQT_LOW_STATIC, DFQT_LOW_ROW,       DFQT_LOW_ROW_GROUPS};
 enum { SOME = sizeof networks / sizeof *networks };
 
 START_TEST(test_run_allocates_nothing)

@@ -70,9 +70,10 @@ static dfq_graph *quantize_cnn(const dfq_graph *net, int32_t mode)
 dfq_graph *dfqt_network(dfq_context *ctx, int i)
 {
     dfqi_mode mode = i == DFQT_LOW_PARITY ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED;
-    const int groups = i == DFQT_LOW_ROW_GROUPS, rows = i == DFQT_LOW_ROW || groups;
+    const int groups = i >= DFQT_LOW_STATIC_GROUPS && i <= DFQT_LOW_ROW_GROUPS;
+    const int rows = i == DFQT_LOW_ROW || (groups && i != DFQT_LOW_STATIC_GROUPS);
     dfqi_grids grids = {.act_scale = rows ? DFQI_ACT_SCALE_ROW : DFQI_ACT_SCALE_TENSOR,
-                        .act_group = groups ? 16 : 0,
+                        .act_group = i == DFQT_LOW_ROW_GROUPS ? 16 : 0,
                         .weight_group = groups ? 16 : 0};
     dfq_graph *net, *low;
     if (i < DFQI_FAMILY_COUNT) return dfqt_family(ctx, i);
@@ -98,15 +99,17 @@ dfq_graph *dfqt_network(dfq_context *ctx, int i)
 double dfqt_integer_share(int i)
 {
     static const double share[DFQT_NETWORKS] = {
-        [DFQT_LOW_RESNET] = 0.9,    [DFQT_LOW_MBCONV] = 0.85,     [DFQT_LOW_WIDE] = 0.9,
-        [DFQT_LOW_RANGES] = 0.9,    [DFQT_LOW_PARITY] = 0.65,     [DFQT_LOW_STATIC] = 0.65,
-        [DFQT_LOW_ROW] = 0.85,      [DFQT_LOW_ROW_GROUPS] = 0.85, [DFQT_LOW_SWIN] = 0.8,
-        [DFQT_LOW_VIT_HEADS] = 0.8, [DFQT_LOW_VIT_MEAN] = 0.8,    [DFQT_LOW_VIT_NORMS] = 0.6};
+        [DFQT_LOW_RESNET] = 0.9,         [DFQT_LOW_MBCONV] = 0.85,
+        [DFQT_LOW_WIDE] = 0.9,           [DFQT_LOW_RANGES] = 0.9,
+        [DFQT_LOW_PARITY] = 0.65,        [DFQT_LOW_STATIC] = 0.65,
+        [DFQT_LOW_STATIC_GROUPS] = 0.65, [DFQT_LOW_WEIGHT_GROUPS] = 0.85,
+        [DFQT_LOW_ROW] = 0.85,           [DFQT_LOW_ROW_GROUPS] = 0.85,
+        [DFQT_LOW_SWIN] = 0.8,           [DFQT_LOW_VIT_HEADS] = 0.8,
+        [DFQT_LOW_VIT_MEAN] = 0.8,       [DFQT_LOW_VIT_NORMS] = 0.6};
     return share[i];
 }
 
 int dfqt_is_exact(int i)
 {
-    return i < DFQI_FAMILY_COUNT || i == DFQT_LOW_ROW || i == DFQT_LOW_ROW_GROUPS ||
-           i >= DFQT_LOW_SWIN;
+    return i < DFQI_FAMILY_COUNT || i == DFQT_LOW_ROW || i >= DFQT_LOW_WEIGHT_GROUPS;
 }

@@ -22,9 +22,9 @@ void dfqi_int_ref_softmax(int64_t rows, int64_t cols, float factor, float *x, in
                           uint8_t *q, int64_t ldq, float *scale);
 
 void dfqi_int_ref_product(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                          const dfqi_int_output *out);
+                          const dfqi_int_output *out, uint8_t *scratch);
 void dfqi_int_ref_product_spans(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                                const dfqi_int_output *out);
+                                const dfqi_int_output *out, uint8_t *scratch);
 void dfqi_int_ref_conv(const dfqi_conv_shape *s, int64_t first, int64_t rows,
                        const dfqi_int_rows *a, const dfqi_int_matrix *b, const dfqi_int_output *out,
                        uint8_t *scratch);

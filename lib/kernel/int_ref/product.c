@@ -4,6 +4,7 @@
 #include "kernel/codes.h"
 #include "kernel/int_layout.h"
 #include "kernel/int_ref/int_ref.h"
+#include "kernel/weight_groups.h"
 
 /* c[j,p] of a span */
 static int32_t code_at(const dfqi_int_matrix *b, int64_t j, int64_t span, int64_t p)
@@ -12,7 +13,29 @@ static int32_t code_at(const dfqi_int_matrix *b, int64_t j, int64_t span, int64_
     uint32_t byte = b->codes[dfqi_int_at(b, j, span, p, &shift)];
     if (!b->nibbles) return (int8_t)byte;
     byte = byte >> shift & 15;
+    if (b->grid_columns > 0) {
+        const float grid = (float)b->codes[dfqi_int_grid_at(b, j, span, p)];
+        return (int32_t)dfqi_group_number((float)byte, dfqi_group_grid_of(grid));
+    }
     return (int32_t)(byte ^ 8) - 8;
+}
+
+/* The panel that begins with row j; with grids of groups as bytes in scratch. */
+static dfqi_int_matrix panel_of(const dfqi_int_matrix *b, int64_t j, uint8_t *scratch)
+{
+    const int64_t n = b->n - j < DFQI_INT_PANEL ? b->n - j : DFQI_INT_PANEL;
+    const dfqi_int_matrix grids = dfqi_int_matrix_part(b, j, n);
+    dfqi_int_matrix w = grids;
+    int shift;
+    if (b->grid_columns == 0) return w;
+    w.nibbles = 0;
+    w.grid_columns = 0;
+    w.codes = scratch;
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t s = 0; s < b->spans; s++)
+            for (int64_t p = 0; p < b->k; p++)
+                scratch[dfqi_int_at(&w, r, s, p, &shift)] = (uint8_t)code_at(&grids, r, s, p);
+    return w;
 }
 
 static float added(const dfqi_int_output *o, int64_t i, int64_t j)
@@ -38,24 +61,27 @@ static void finish(const dfqi_int_rows *a, const dfqi_int_matrix *b, const dfqi_
 }
 
 void dfqi_int_ref_product(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                          const dfqi_int_output *out)
+                          const dfqi_int_output *out, uint8_t *scratch)
 {
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < b->n; j++) {
-            const uint8_t *q = a->codes + i * a->ld;
-            int32_t sum = 0;
-            for (int64_t p = 0; p < b->k; p++) sum += q[p] * code_at(b, j, 0, p);
-            finish(a, b, out, i, j, sum);
-        }
+    for (int64_t first = 0; first < b->n; first += DFQI_INT_PANEL) {
+        const dfqi_int_matrix w = panel_of(b, first, scratch);
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = 0; j < w.n; j++) {
+                const uint8_t *q = a->codes + i * a->ld;
+                int32_t sum = 0;
+                for (int64_t p = 0; p < b->k; p++) sum += q[p] * code_at(&w, j, 0, p);
+                finish(a, b, out, i, first + j, sum);
+            }
+    }
 }
 
-/* Span g of element (i, j), to which y is added. */
-static float add_span(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b, int64_t i,
-                      int64_t j, int64_t g, float y)
+/* Span g of element (i, j), to which y is added. w: the panel of row j. */
+static float add_span(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                      const dfqi_int_matrix *w, int64_t i, int64_t j, int64_t g, float y)
 {
     const uint8_t *q = a->codes + i * a->ld + g * b->k;
     int32_t t = 0;
-    for (int64_t p = 0; p < b->k; p++) t += q[p] * code_at(b, j, g, p);
+    for (int64_t p = 0; p < b->k; p++) t += q[p] * code_at(w, j % DFQI_INT_PANEL, g, p);
     t -= a->zero_point[a->one_grid ? 0 : g * m + i] * b->sum[g * b->n + j];
     float v = (float)t * a->scale[g * m + i];
     v = v * b->scale[j];
@@ -63,15 +89,18 @@ static float add_span(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *
 }
 
 void dfqi_int_ref_product_spans(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                                const dfqi_int_output *out)
+                                const dfqi_int_output *out, uint8_t *scratch)
 {
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < b->n; j++) {
-            float y = out->bias ? out->bias[j] : -0.0f; /* -0 leaves every float as it is */
-            for (int64_t g = 0; g < b->spans; g++) y = add_span(m, a, b, i, j, g, y);
-            if (out->add) y = y + out->add[i * out->ld_add + j];
-            out->y[i * out->ld_y + j] = y;
-        }
+    for (int64_t first = 0; first < b->n; first += DFQI_INT_PANEL) {
+        const dfqi_int_matrix w = panel_of(b, first, scratch);
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = first; j < first + w.n; j++) {
+                float y = out->bias ? out->bias[j] : -0.0f; /* -0 leaves every float as it is */
+                for (int64_t g = 0; g < b->spans; g++) y = add_span(m, a, b, &w, i, j, g, y);
+                if (out->add) y = y + out->add[i * out->ld_add + j];
+                out->y[i * out->ld_y + j] = y;
+            }
+    }
 }
 
 /* The pixel that tap (u, v) of output pixel (y, x) reads; NULL: in the padding. */

@@ -24,7 +24,7 @@ void INT_ISA(conv)(const dfqi_conv_shape *s, int64_t first, int64_t rows, const 
     int64_t span[DFQI_CONV_KERNEL * DFQI_CONV_KERNEL];
     tile_rows r = {.n = s->out_x, .step = s->stride * bands.pixel, .spans = b->spans, .span = span};
     if (is_product(s)) {
-        INT_ISA(product_rows)(first * s->out_x, rows * s->out_x, a, b, out);
+        INT_ISA(product_rows)(first * s->out_x, rows * s->out_x, a, b, out, NULL);
         return;
     }
     for (int64_t y0 = first; y0 < first + rows; y0 += bands.rows) {
@@ -33,7 +33,7 @@ void INT_ISA(conv)(const dfqi_conv_shape *s, int64_t first, int64_t rows, const 
         spans_of(s, &band, bands.pixel, span);
         for (int64_t j = 0; j < b->n; j += TILE_PANELS * DFQI_INT_PANEL) {
             tile_panels panels;
-            tile_panels_at(a, b, out, j, &panels);
+            tile_panels_at(a, b, out, j, INT_ISA(weights)(b, j, NULL), &panels);
             for (int64_t y = 0; y < n; y++) {
                 r.x = band.at + y * s->stride * band.next;
                 r.number = (y0 + y) * s->out_x;

@@ -26,9 +26,9 @@ void INT_ISA(gelu)(int64_t rows, int64_t cols, const float *x, int64_t ldx, int 
 void INT_ISA(softmax)(int64_t rows, int64_t cols, float factor, float *x, int64_t ldx, int bits,
                       uint8_t *q, int64_t ldq, float *scale);
 void INT_ISA(product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                      const dfqi_int_output *out);
+                      const dfqi_int_output *out, uint8_t *scratch);
 void INT_ISA(product_spans)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                            const dfqi_int_output *out);
+                            const dfqi_int_output *out, uint8_t *scratch);
 void INT_ISA(conv)(const dfqi_conv_shape *s, int64_t first, int64_t rows, const dfqi_int_rows *a,
                    const dfqi_int_matrix *b, const dfqi_int_output *out, uint8_t *scratch);
 void INT_ISA(depthwise)(const dfqi_conv_shape *s, int64_t first, int64_t rows,

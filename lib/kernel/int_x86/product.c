@@ -15,17 +15,17 @@ static int64_t rows_of_block(const dfqi_int_rows *a, const dfqi_int_matrix *b,
     return rows > LEAST ? rows : LEAST;
 }
 
-/* Columns first .. of some rows. */
+/* Columns first .. of some rows, with the weights w. */
 static void columns(const dfqi_int_rows *a, const dfqi_int_matrix *b, const dfqi_int_output *out,
-                    const tile_rows *rows, int64_t first)
+                    const tile_rows *rows, int64_t first, tile_weights w)
 {
     tile_panels panels;
-    tile_panels_at(a, b, out, first, &panels);
+    tile_panels_at(a, b, out, first, w, &panels);
     INT_ISA(tiles)(&panels, rows);
 }
 
 void INT_ISA(product_rows)(int64_t first, int64_t m, const dfqi_int_rows *a,
-                           const dfqi_int_matrix *b, const dfqi_int_output *out)
+                           const dfqi_int_matrix *b, const dfqi_int_output *out, uint8_t *scratch)
 {
     const int64_t span = 0, block = rows_of_block(a, b, out), end = first + m;
     for (int64_t i = first; i < end; i += block) {
@@ -36,14 +36,15 @@ void INT_ISA(product_rows)(int64_t first, int64_t m, const dfqi_int_rows *a,
                                 .span = &span,
                                 .number = i};
         for (int64_t j = 0; j < b->n; j += TILE_PANELS * DFQI_INT_PANEL)
-            columns(a, b, out, &rows, j);
+            columns(a, b, out, &rows, j, INT_ISA(weights)(b, j, scratch));
     }
 }
 
 /* Rows of product_spans, span by span: columns stay in the L1 cache while spans are added up.
- * `stride`: from the scales of a span to those of the next one. */
+ * `stride`: from the scales of a span to those of the next one. weights: of the first span. */
 static void span_columns(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                         const dfqi_int_output *out, int64_t first, int64_t stride)
+                         const dfqi_int_output *out, int64_t first, int64_t stride,
+                         tile_weights weights)
 {
     dfqi_int_output o = {.bias = out->bias, .ld_add = out->ld_y, .y = out->y, .ld_y = out->ld_y};
     dfqi_int_rows of = *a;
@@ -55,13 +56,13 @@ static void span_columns(int64_t m, const dfqi_int_rows *a, const dfqi_int_matri
     if (a->one_grid) of.zero_point = same;
     of.one_grid = 0;
     for (int64_t g = 0; g < b->spans; g++) {
-        columns(&of, &w, &o, &rows, first);
+        columns(&of, &w, &o, &rows, first, weights);
         o.bias = NULL;
         o.add = out->y;
         rows.x += b->k;
         of.scale += stride;
         if (!a->one_grid) of.zero_point += stride;
-        w.codes += dfqi_int_span_bytes(b->k, b->nibbles);
+        weights.codes += dfqi_int_span_bytes(b->k, weights.nibbles);
         w.sum += b->n;
     }
 }
@@ -76,25 +77,25 @@ static void add_columns(int64_t m, const dfqi_int_output *out, int64_t first, in
 }
 
 static void span_rows(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                      const dfqi_int_output *out, int64_t stride)
+                      const dfqi_int_output *out, int64_t stride, uint8_t *scratch)
 {
     enum { COLUMNS = TILE_PANELS * DFQI_INT_PANEL };
     for (int64_t j = 0; j < b->n; j += COLUMNS) {
-        span_columns(m, a, b, out, j, stride);
+        span_columns(m, a, b, out, j, stride, INT_ISA(weights)(b, j, scratch));
         if (out->add) add_columns(m, out, j, b->n - j < COLUMNS ? b->n - j : COLUMNS);
     }
 }
 
 void INT_ISA(product_spans)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                            const dfqi_int_output *out)
+                            const dfqi_int_output *out, uint8_t *scratch)
 {
     dfqi_int_rows of = *a;
     dfqi_int_output o = *out;
 #if defined(__AVX512VNNI__)
-    if (INT_ISA(span_tiles)(m, a, b, out)) return;
+    if (INT_ISA(span_tiles)(m, a, b, out, scratch)) return;
 #endif
     for (int64_t i = 0; i < m; i += SPAN_ROWS) {
-        span_rows(m - i < SPAN_ROWS ? m - i : SPAN_ROWS, &of, b, &o, m);
+        span_rows(m - i < SPAN_ROWS ? m - i : SPAN_ROWS, &of, b, &o, m, scratch);
         of.codes += SPAN_ROWS * a->ld;
         of.scale += SPAN_ROWS;
         if (!a->one_grid) of.zero_point += SPAN_ROWS;
@@ -104,7 +105,7 @@ void INT_ISA(product_spans)(int64_t m, const dfqi_int_rows *a, const dfqi_int_ma
 }
 
 void INT_ISA(product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                      const dfqi_int_output *out)
+                      const dfqi_int_output *out, uint8_t *scratch)
 {
-    INT_ISA(product_rows)(0, m, a, b, out);
+    INT_ISA(product_rows)(0, m, a, b, out, scratch);
 }

@@ -31,10 +31,11 @@ typedef enum tile_what {
 
 typedef struct tile {
     const tile_rows *rows;
-    const uint8_t *x; /* the first row */
-    const uint8_t *w; /* the first panel */
-    int64_t panel;    /* bytes to the next one */
-    int64_t groups;   /* of a span */
+    const uint8_t *x;    /* the first row */
+    const uint8_t *w;    /* the first panel */
+    int64_t panel;       /* bytes to the next one */
+    const uint8_t *next; /* those of the next tile, soon */
+    int64_t groups;      /* of a span */
     int nibbles;
     int32_t *sums; /* [rows][TILE_PANELS * 16] */
     tile_floats floats;
@@ -151,16 +152,16 @@ void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
 {
     int32_t sums[TILE_ROWS * LD] __attribute__((aligned(64)));
     tile_grids grids;
-    const dfqi_int_matrix *b = p->b;
     int64_t most;
     const tile_fn *tiles = tiles_of(p->n, &most);
     tile_codes codes = codes_of(p, r);
     tile t = {.rows = r,
               .x = r->x,
-              .w = b->codes + p->first / DFQI_INT_PANEL * dfqi_int_panel_bytes(b),
-              .panel = dfqi_int_panel_bytes(b),
-              .groups = dfqi_int_groups(b->k),
-              .nibbles = b->nibbles,
+              .w = p->weights.codes,
+              .panel = p->weights.panel,
+              .next = p->weights.next,
+              .groups = p->groups,
+              .nibbles = p->weights.nibbles,
               .sums = sums,
               .codes = &codes};
     if (TILE_MAKES_FLOATS) t.floats = floats_of(p, r, &grids);
@@ -174,9 +175,9 @@ void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
 #if defined(__AVX512VNNI__)
 /* Columns first .. of the product, from row 0 on. */
 static void spans_of(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                     const dfqi_int_output *out, int64_t first, tile_spans *o)
+                     const dfqi_int_output *out, int64_t first, int nibbles, tile_spans *o)
 {
-    const vf factor = vf_set(b->nibbles ? 0.0625f : 1.0f);
+    const vf factor = vf_set(nibbles ? 0.0625f : 1.0f);
     o->spans = b->spans;
     o->span = b->k;
     o->sum = b->sum + first;
@@ -222,7 +223,7 @@ static int spans_fit(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b
 }
 
 int INT_ISA(span_tiles)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                        const dfqi_int_output *out)
+                        const dfqi_int_output *out, uint8_t *scratch)
 {
     const tile_rows step = {.step = a->ld};
     float nothing[LD]; /* leaves every float as it is */
@@ -230,18 +231,20 @@ int INT_ISA(span_tiles)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix
     for (int i = 0; i < LD; i++) nothing[i] = -0.0f;
     for (int64_t j = 0; j < b->n; j += LD) {
         int64_t most;
-        const tile_fn *tiles = tiles_of(b->n - j > DFQI_INT_PANEL ? 2 : 1, &most);
+        const tile_fn *tiles = tiles_of(tile_panels_from(b, j), &most);
+        const tile_weights w = INT_ISA(weights)(b, j, scratch);
         const int64_t n = (m + most - 1) / most, rows = m / n, more = m % n;
         tile_spans o;
         tile t = {.rows = &step,
                   .x = a->codes,
-                  .w = b->codes + j / DFQI_INT_PANEL * dfqi_int_panel_bytes(b),
-                  .panel = dfqi_int_panel_bytes(b),
+                  .w = w.codes,
+                  .panel = w.panel,
+                  .next = w.next,
                   .groups = dfqi_int_groups(b->k),
-                  .nibbles = b->nibbles,
+                  .nibbles = w.nibbles,
                   .spans = &o,
                   .what = TILE_SPANS};
-        spans_of(m, a, b, out, j, &o);
+        spans_of(m, a, b, out, j, w.nibbles, &o);
         o.add = out->add ? out->add + j : nothing;
         o.ld_add = out->add ? out->ld_add : 0;
         if (more) equal_span_tiles(&t, &o, tiles[rows], more, rows + 1);

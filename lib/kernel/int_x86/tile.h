@@ -21,33 +21,53 @@ typedef struct tile_rows {
     int64_t number;      /* of the first row, in grids and outputs */
 } tile_rows;
 
+/* Where the codes of some panels lie; without grids of groups. */
+typedef struct tile_weights {
+    const uint8_t *codes; /* of the first panel */
+    int64_t panel;        /* bytes to the next one */
+    int nibbles;
+    const uint8_t *next; /* behind these panels, to be read soon */
+} tile_weights;
+
 /* Panels of the right operand, up to TILE_PANELS, and what becomes of their sums. */
 typedef struct tile_panels {
-    const dfqi_int_matrix *b;
-    int64_t first, n; /* the first column, panels */
+    tile_weights weights;
+    int64_t groups; /* of a span */
+    int64_t n;      /* panels */
     finish_columns columns[TILE_PANELS];
 } tile_panels;
 
-/* The panels from column `first` on, a multiple of 16. */
-static inline void tile_panels_at(const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                                  const dfqi_int_output *out, int64_t first, tile_panels *p)
+/* Panels that a tile takes from column `first` on. */
+static inline int64_t tile_panels_from(const dfqi_int_matrix *b, int64_t first)
 {
-    p->b = b;
-    p->first = first;
-    p->n = b->n - first > DFQI_INT_PANEL ? TILE_PANELS : 1;
+    return b->n - first > DFQI_INT_PANEL ? TILE_PANELS : 1;
+}
+
+/* The weights of these panels: as they are, or with grids as bytes in scratch
+ * (dfqi_int_product_scratch). first: a multiple of 16. */
+tile_weights INT_ISA(weights)(const dfqi_int_matrix *b, int64_t first, uint8_t *scratch);
+
+/* The panels from column `first` on, whose weights are w. */
+static inline void tile_panels_at(const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                                  const dfqi_int_output *out, int64_t first, tile_weights w,
+                                  tile_panels *p)
+{
+    p->weights = w;
+    p->groups = dfqi_int_groups(b->k);
+    p->n = tile_panels_from(b, first);
     for (int64_t i = 0; i < p->n; i++)
         INT_ISA(finish_columns)(a, b, out, first + i * DFQI_INT_PANEL, &p->columns[i]);
 }
 
 /* Rows first .. first + m - 1 of a product. */
 void INT_ISA(product_rows)(int64_t first, int64_t m, const dfqi_int_rows *a,
-                           const dfqi_int_matrix *b, const dfqi_int_output *out);
+                           const dfqi_int_matrix *b, const dfqi_int_output *out, uint8_t *scratch);
 
 #if defined(__AVX512VNNI__)
 /* product_spans, where all have the same zero point. Returns 0, and has done nothing, if they do
  * not, or if scales are such that sums cannot be multiplied by 16 on the way. */
 int INT_ISA(span_tiles)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                        const dfqi_int_output *out);
+                        const dfqi_int_output *out, uint8_t *scratch);
 #endif
 
 /* All rows of r times these panels. */

@@ -20,7 +20,7 @@ static tile_codes codes_of(const tile_panels *p, const tile_rows *r)
     if (p->n != 2 || o->add || c[0].kind != FINISH_CODES || c[1].kind != FINISH_CODES ||
         !c[0].fast.usable || !c[1].fast.usable)
         return (tile_codes){.start = {vi_set(0), vi_set(0)}};
-    const vi zero_point = vi_set(-*c->row_zero_point * (p->b->nibbles ? 16 : 1));
+    const vi zero_point = vi_set(-*c->row_zero_point * (p->weights.nibbles ? 16 : 1));
     return (tile_codes){
         .columns = c,
         .scale = {c[0].fast.scale, c[1].fast.scale},

@@ -79,9 +79,11 @@ static inline __attribute__((always_inline)) void next_span_row(span_row *r, int
     enum { all_rows = (P), ld = (V)*VF };                                                          \
     float floats[all_rows * ld] __attribute__((aligned(64)));                                      \
     const int64_t step = t->rows->step, panel = t->panel;                                          \
+    const uintptr_t ahead = (uintptr_t)t->next - 2 * (uintptr_t)t->w;                              \
     const tile_spans o = *t->spans;                                                                \
     const uint8_t *first = t->x;                                                                   \
     (void)panel;                                                                                   \
+    (void)ahead;                                                                                   \
     for (int64_t i = 0; i < t->tiles * all_rows; i += all_rows, first += all_rows * step) {        \
         const uint8_t *w = t->w;                                                                   \
         for (int64_t s = 0; s < o.spans; s++) {                                                    \

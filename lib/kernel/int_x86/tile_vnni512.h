@@ -108,11 +108,11 @@ static inline __attribute__((always_inline)) void move_pointers(const uint8_t *x
     WEIGHT_1(part)                                                                                 \
     const wide weight_b = part(_mm512_loadu_si512(w + panel));
 
-/* The weights of the next panels come into the L2 cache. */
+/* The weights of the next panels come into the L2 cache, two lines for each of this one. */
 #define AHEAD_1
 #define AHEAD_2                                                                                    \
-    _mm_prefetch((const char *)w + 2 * panel, _MM_HINT_T1);                                        \
-    _mm_prefetch((const char *)w + 3 * panel, _MM_HINT_T1);
+    _mm_prefetch((const char *)(ahead + 2 * (uintptr_t)w), _MM_HINT_T1);                           \
+    _mm_prefetch((const char *)(ahead + 2 * (uintptr_t)w) + 64, _MM_HINT_T1);
 
 /* P rows, V panels: P * V sums, V weights and a group of codes fit in the registers. Each loop, and
  * each thing that is done with sums, has a function of its own, because the compiler does not keep
@@ -120,10 +120,12 @@ static inline __attribute__((always_inline)) void move_pointers(const uint8_t *x
 #define SPANS(P, V, LOOP, FINISH)                                                                  \
     enum { all_rows = (P) };                                                                       \
     const int64_t step = t->rows->step, panel = t->panel;                                          \
+    const uintptr_t ahead = (uintptr_t)t->next - 2 * (uintptr_t)t->w;                              \
     const uint8_t *first = t->x;                                                                   \
     tile_floats o = t->floats;                                                                     \
     tile_codes c = *t->codes;                                                                      \
     (void)panel;                                                                                   \
+    (void)ahead;                                                                                   \
     for (int64_t again = t->tiles; again > 0; again--, first += all_rows * step) {                 \
         const uint8_t *w = t->w;                                                                   \
         REPEAT_##P(SUMS_##V) REPEAT_##P(BEGIN_##V) for (int64_t s = 0; s < t->rows->spans; s++)    \
