@@ -193,6 +193,26 @@ static void print_labels(const dfq_graph *g, const dfq_graph_info *i)
     puts(i->classes > FIRST ? "; ..." : "");
 }
 
+/* What the network is built of. */
+static void print_blocks(const dfq_graph_info *i)
+{
+    if (i->family == DFQ_FAMILY_SWIN)
+        printf("blocks       %lld in %lld stages, the first of width %lld, %lld heads, MLP %lld; "
+               "windows of %lld, patches of %lld\n",
+               (long long)i->depth, (long long)i->stages, (long long)i->width, (long long)i->heads,
+               (long long)i->hidden, (long long)i->window, (long long)i->patch);
+    else if (i->heads > 0)
+        printf("blocks       %lld of width %lld, %lld heads, MLP %lld; patches of %lld\n",
+               (long long)i->depth, (long long)i->width, (long long)i->heads, (long long)i->hidden,
+               (long long)i->patch);
+    else if (i->family == DFQ_FAMILY_STAGES)
+        printf("blocks       %lld, tokens of width %lld between the stages; patches of %lld\n",
+               (long long)i->depth, (long long)i->width, (long long)i->patch);
+    else if (i->family != DFQ_FAMILY_IMPORTED)
+        printf("layers       %d convolutions with BatchNorm, and the classifier\n",
+               (int)i->batchnorms);
+}
+
 static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *path)
 {
     char a[TEXT_SHORT];
@@ -207,21 +227,7 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
            (double)i->mean[1], (double)i->mean[2], (double)i->std[0], (double)i->std[1],
            (double)i->std[2]);
     if (*dfq_graph_get_structure(g)) printf("structure    %s\n", dfq_graph_get_structure(g));
-    if (i->heads > 0)
-        printf("blocks       %lld of width %lld, %lld heads, MLP %lld; patches of %lld\n",
-               (long long)i->depth, (long long)i->width, (long long)i->heads, (long long)i->hidden,
-               (long long)i->patch);
-    else if (i->family == DFQ_FAMILY_SWIN)
-        printf("blocks       %lld in %lld stages, the first of width %lld, %lld heads, MLP %lld; "
-               "windows of %lld, patches of %lld\n",
-               (long long)i->depth, (long long)i->stages, (long long)i->width, (long long)i->heads,
-               (long long)i->hidden, (long long)i->window, (long long)i->patch);
-    else if (i->family == DFQ_FAMILY_STAGES)
-        printf("blocks       %lld, tokens of width %lld between the stages; patches of %lld\n",
-               (long long)i->depth, (long long)i->width, (long long)i->patch);
-    else if (i->family != DFQ_FAMILY_IMPORTED)
-        printf("layers       %d convolutions with BatchNorm, and the classifier\n",
-               (int)i->batchnorms);
+    print_blocks(i);
     if (dfq_graph_get_choices(g)[0]) printf("cells        %s\n", dfq_graph_get_choices(g));
     if (i->classes > 0)
         printf("classes      %lld\n", (long long)i->classes);
