@@ -265,11 +265,26 @@ static int folder_of(const char *path)
     return -1;
 }
 
+/* "net/onnx/" -> the bytes of "net/": exporters for transformers put model.onnx into a folder below
+ * that of the configuration; -1: another folder. */
+static int folder_above(const char *path, int folder)
+{
+    static const char name[] = "onnx/";
+    const int n = (int)sizeof name - 1;
+    if (folder < n || memcmp(path + folder - n, name, (size_t)n) != 0) return -1;
+    return folder == n || path[folder - n - 1] == '/' ? folder - n : -1;
+}
+
 static dfq_status read_one(dfqi_safetensors *st, const char *path, int folder, int which)
 {
     static const char *const names[] = {"config.json", "preprocessor_config.json"};
     dfqi_json *doc = NULL;
+    const int above = folder_above(path, folder);
     char *own = dfqi_format(st->ctx, "%.*s%s", folder, path, names[which]);
+    if (own && above >= 0 && !dfqi_path_is_file(own)) {
+        dfqi_free(st->ctx, own);
+        own = dfqi_format(st->ctx, "%.*s%s", above, path, names[which]);
+    }
     if (!own) return DFQ_E_NOMEM;
     dfq_status status = DFQ_OK;
     if (dfqi_path_is_file(own)) {
