@@ -611,6 +611,38 @@ class Results(Part):
                 for q in ("a", "b"))
         assert a["correct"] == b["correct"] and a["n"] == b["n"], (a, b)
 
+    def test_configuration_above(self):
+        """model.onnx in a folder onnx/ is read with the configuration one folder up; its own comes first."""
+        file = self.hugging_face("hf", self.VIT_CONFIG, self.PREPROCESSOR)
+        os.makedirs(self.path("hf", "onnx"))
+        self.works("export", "tiny.safetensors", "--mean", "0.1,0.1,0.1", "-o", "plain.onnx")
+        with open(self.path("plain.onnx"), "rb") as f:  # without what this library tells
+            data = f.read().replace(b"mean", b"meen").replace(b"resize", b"resise")
+        for folder in ("hf/onnx", "hf/not-onnx", "onnx"):
+            os.makedirs(self.path(folder), exist_ok=True)
+            with open(self.path(folder, "model.onnx"), "wb") as f:
+                f.write(data)
+        shutil.copy(self.path("hf", "preprocessor_config.json"), self.path("preprocessor_config.json"))
+
+        def mean(file):
+            return json.loads(self.works("info", file, "--json").out)["properties"]["mean"]
+
+        assert mean(file) == {"value": "0.5,0.4,0.3", "source": "metadata"}
+        for file in ("hf/onnx/model.onnx", "onnx/model.onnx", "./onnx/model.onnx"):
+            assert mean(file) == {"value": "0.5,0.4,0.3", "source": "metadata"}, file
+        assert mean("hf/not-onnx/model.onnx")["source"] == "assumed"
+        with open(self.path("hf", "onnx", "preprocessor_config.json"), "w", encoding="utf-8") as f:
+            json.dump({**self.PREPROCESSOR, "image_mean": [0.25, 0.25, 0.25]}, f)
+        assert mean("hf/onnx/model.onnx")["value"] == "0.25,0.25,0.25"
+
+    def test_swin(self):
+        """Stages and windows have a line of their own."""
+        tiny.make_swin(self.dir)
+        text = self.works("info", "swin.safetensors").out
+        assert "blocks       4 in 2 stages, the first of width 32, 2 heads, MLP 64; windows of 4, patches of 4" in text
+        j = json.loads(self.works("info", "swin.safetensors", "--json").out)
+        assert (j["stages"], j["window"], j["depth"]) == (2, 4, 4), j
+
     def test_image_size(self):
         """Another side: positions are interpolated, and the result is a network of that side."""
         image = "--image-size", "32"
@@ -1206,6 +1238,22 @@ class Results(Part):
         assert j["batch"] == 2 and j["threads"] == 1
         for kind in ("forward", "synthesis", "tuning"):
             assert j[kind]["images_per_second"] > 0 and j[kind]["gflops"] > 0
+
+    def test_bench_oblong(self):
+        """The work is that of the input's height and width."""
+        image = "--image-size", "12x20"
+        self.works("quantize", "tiny.safetensors", *image, "-b", "w8a8", "--no-images", "-o", "wide")
+
+        def macs(*args):
+            return json.loads(self.works("bench", *args, "--runtime", "-t", "1", "--json").out)["macs"]
+
+        small, wide, high, large = (macs("tiny.safetensors", "--image-size", size)
+                                    for size in ("12x12", "12x20", "20x12", "20x20"))
+        assert small < wide == high < large, (small, wide, high, large)
+        assert macs("wide") == wide
+        j = json.loads(self.works("bench", "tiny.safetensors", *image, "--batch", "2", "-t", "1", "--json").out)
+        for kind in ("forward", "synthesis", "tuning"):
+            assert j[kind]["gflops"] > 0, j
 
 
 class Cost(Part):
