@@ -152,39 +152,3 @@ void dfqi_im_pad_by(im *m, const im_view *x, const int64_t *pads, float value)
                 y = bordered(m, &y, i, pads[end * x->rank + i], value, end == 0);
     dfqi_im_set_view(m, 0, &y);
 }
-
-/* Larger images of nearest pixels, by whole factors. */
-void dfqi_im_resize(im *m)
-{
-    const im_view *x = dfqi_im_view_of(m, 0);
-    int64_t size[4], cut[6], wide[6];
-    im_view y, z;
-    if (!x) return;
-    const im_tensor *scales = m->n_in > 2 && m->in[2] >= 0 ? dfqi_im_const(m, m->in[2]) : NULL;
-    const int32_t n = m->n_in > 3 ? dfqi_im_ints(m, NULL, 3, 4, size) : -1;
-    bool good = x->rank == 4 && dfqi_im_attr_is(m, "mode", "nearest", true) &&
-                (n == 4 || (scales && !scales->is_int && scales->count == 4)) &&
-                dfqi_im_attr_is(m, "coordinate_transformation_mode", "asymmetric", false);
-    for (int32_t i = 0; good && i < 4; i++) {
-        const int64_t own = dfqi_im_extent(x, i);
-        if (n != 4) size[i] = (int64_t)((double)scales->f[i] * (double)own);
-        good =
-            size[i] >= own && size[i] <= 65536 && size[i] % own == 0 && (i > 1 || size[i] == own);
-        if (good && i == 0) cut[0] = wide[0] = own;
-        if (good && i == 1) cut[1] = wide[1] = own;
-        if (good && i > 1) {
-            cut[2 * i - 2] = wide[2 * i - 2] = own;
-            cut[2 * i - 1] = 1;
-            wide[2 * i - 1] = size[i] / own;
-        }
-    }
-    if (!good) {
-        dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
-                     "must repeat the nearest pixels of an image a whole number of times; other "
-                     "ways to resize are not known here");
-        return;
-    }
-    if (!dfqi_im_view_reshape(m, x, 6, cut, &y)) return;
-    y = dfqi_im_expand(m, &y, 6, wide);
-    if (dfqi_im_view_reshape(m, &y, 4, size, &z)) dfqi_im_set_view(m, 0, &z);
-}

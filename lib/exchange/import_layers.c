@@ -73,18 +73,17 @@ static int32_t w_slot(const im *m)
 /* y = x W^T + b along axis `last`; w has K columns as ONNX has them, `step` and `next` are how
  * far its columns and rows are apart. The columns of the parameter are in the order of memory, so
  * that no data moves where a flattened image is read. */
-static void put_linear(im *m, const im_view *x, int32_t last, const im_tensor *w, int64_t outs,
-                       int64_t step, int64_t next, const im_tensor *b, double factor)
+static im_view linear(im *m, const im_view *x, int32_t last, const im_tensor *w, int64_t outs,
+                      int64_t step, int64_t next, const im_tensor *b, double factor,
+                      const char *layer)
 {
     const int64_t k = dfqi_im_extent(x, last);
-    char layer[DFQI_LAYER_MAX];
-    im_view v = *x, y;
+    im_view v = *x, y = *x;
     v.axes[last] = in_memory(x, &x->axes[last]);
-    dfqi_im_layer_name(m, m->in[w_slot(m)], m->n_in > 2 ? m->in[2] : -1, layer);
     int32_t weight = dfqi_im_param(m, "weight", 2, (int64_t[]){outs, k}, NULL);
     int32_t bias = dfqi_im_param_fill(m, "bias", outs, 0);
     float *to = dfqi_im_param_data(m, weight), *to_bias = dfqi_im_param_data(m, bias);
-    if (!to || !to_bias) return;
+    if (!to || !to_bias) return y;
     for (int64_t c = 0; c < k; c++) {
         int64_t from = logical_index(x, &x->axes[last], &v.axes[last], c);
         for (int64_t o = 0; o < outs; o++)
@@ -96,7 +95,7 @@ static void put_linear(im *m, const im_view *x, int32_t last, const im_tensor *w
     op.in[1] = weight;
     op.in[2] = bias;
     snprintf(op.name, sizeof op.name, "%s", layer);
-    if (m->status != DFQ_OK) return;
+    if (m->status != DFQ_OK) return y;
     const im_draft_value *rows = &m->draft.values[op.in[0]];
     int64_t dims[5];
     int32_t rank = rows->rank;
@@ -106,7 +105,23 @@ static void put_linear(im *m, const im_view *x, int32_t last, const im_tensor *w
     y.base = dfqi_im_op(m, &op, rank, dims);
     y.scale = 1;
     y.shared = false;
+    return y;
+}
+
+static void put_linear(im *m, const im_view *x, int32_t last, const im_tensor *w, int64_t outs,
+                       int64_t step, int64_t next, const im_tensor *b, double factor)
+{
+    char layer[DFQI_LAYER_MAX];
+    dfqi_im_layer_name(m, m->in[w_slot(m)], m->n_in > 2 ? m->in[2] : -1, layer);
+    im_view y = linear(m, x, last, w, outs, step, next, b, factor, layer);
     dfqi_im_set_view(m, 0, &y);
+}
+
+im_view dfqi_im_linear_along(im *m, const im_view *x, int32_t axis, const float *w, int64_t outs,
+                             const char *layer)
+{
+    const im_tensor weight = {.f = w};
+    return linear(m, x, axis, &weight, outs, 1, dfqi_im_extent(x, axis), NULL, 1, layer);
 }
 
 void dfqi_im_gemm(im *m)

@@ -368,6 +368,9 @@ im_view dfqi_im_unscaled(im *m, int32_t slot, double scale);
 im_view dfqi_im_settled(im *m, const im_view *x, double scale); /* the same of a view */
 /* A convolution of 1 x 1 taps: along axis 1. */
 void dfqi_im_pointwise(im *m, const im_view *x, const im_tensor *w, const im_tensor *b);
+/* The view of W x along an axis, a linear layer without a bias; w [outs, extent of the axis]. */
+im_view dfqi_im_linear_along(im *m, const im_view *x, int32_t axis, const float *w, int64_t outs,
+                             const char *layer);
 /* Tokens [1,N,D] with k tokens of zeros in front. */
 void dfqi_im_put_tokens(im *m, const im_view *x, int64_t k);
 /* x with entries of one value before and behind its axes, as Pad has them (import_groups.c). */

@@ -312,6 +312,7 @@ static const struct refusal {
     {"axis", DFQ_E_CORRUPT, "axis 7, must have one from -4 to 3"},
     {"two_sizes", DFQ_E_UNSUPPORTED, "a weight of two axes that fits"},
     {"no_image", DFQ_E_UNSUPPORTED, "computed from the image"},
+    {"resize_antialias", DFQ_E_UNSUPPORTED, "without antialias"},
     {"image_alone", DFQ_E_UNSUPPORTED, "must be the logits of a classifier"},
     {"external_outside", DFQ_E_UNSUPPORTED, "\"../w\", must be in a file inside"},
     {"external_absolute", DFQ_E_UNSUPPORTED, "\"/etc/passwd\", must be in a file inside"},
@@ -337,6 +338,30 @@ START_TEST(test_refused)
                   (int)status, ctx->error);
     ck_assert_ptr_null(strchr(ctx->error, '\n'));
     ck_assert_ptr_null(g);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* A Resize is a linear layer for each axis, whose rows say how much of each pixel is in one of the result. */
+START_TEST(test_resize)
+{
+    static const struct {
+        const char *name;
+        int row, first; /* some of its weights, from pixel `first` on */
+        float want[4];
+    } cases[] = {{"resize_nearest", 5, 2, {0, 1, 0, 0}}, /* 5 * 8 / 12 */
+                 {"resize_linear", 3, 0, {0, 0.75f, 0.25f, 0}},
+                 {"resize_cubic", 6, 1, {-0.03515625f, 0.26171875f, 0.87890625f, -0.10546875f}}};
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *g;
+    ck_assert_msg(read_corpus(ctx, cases[_i].name, &g) == DFQ_OK, "%s", ctx->error);
+    const dfq_tensor *columns = dfqi_network_find(&g->net, "up.columns.weight");
+    ck_assert_ptr_nonnull(columns);
+    ck_assert_ptr_null(dfqi_network_find(&g->net, "up.rows.weight")); /* the height stays */
+    for (int k = 0; k < 4; k++)
+        ck_assert_float_eq(
+            dfqi_tensor_f32(columns)[cases[_i].row * 8 + cases[_i].first + k], cases[_i].want[k]);
+    dfq_graph_release(g);
     dfq_context_release(ctx);
 }
 END_TEST
@@ -418,6 +443,7 @@ TCase *dfqt_import_case(void)
     tcase_add_loop_test(c, test_same_quantizers, 0, 2);
     tcase_add_loop_test(c, test_export, 0, FILES);
     tcase_add_loop_test(c, test_refused, 0, sizeof refusals / sizeof refusals[0]);
+    tcase_add_loop_test(c, test_resize, 0, 3);
     tcase_add_loop_test(c, test_accepted, 0, 3);
     tcase_add_test(c, test_many_nodes);
     tcase_add_loop_test(c, test_out_of_memory, 0, 3);

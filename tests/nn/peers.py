@@ -150,7 +150,9 @@ def imported():
                  'caformer_s18', 'gernet_s', 'cs3darknet_s', 'dpn68', 'focalnet_tiny_lrf', 'levit_128',
                  'mobilevitv2_050', 'pvt_v2_b0', 'xcit_nano_12_p16_224', 'cait_xxs24_224'):
         yield Entry('timm', name, small, onnx='script 17')
-    yield Entry('timm', 'crossvit_tiny_240', small, onnx='script 17', refused='other ways to resize')
+    yield Entry('timm', 'crossvit_tiny_240', small, onnx='script 17')  # bicubic
+    yield Entry('timm', 'coat_tiny', small, onnx='script 17')  # bilinear
+    yield Entry('timm', 'mvitv2_tiny', small, onnx='script 17', refused='Einsum')
     swin = {'image_size': 64, 'patch_size': 4, 'embed_dim': 24, 'depths': [2, 2, 1], 'num_labels': 10,
             'num_heads': [2, 3, 6], 'window_size': 3}
     yield Entry('transformers', 'SwinForImageClassification', swin, onnx='script 17')
