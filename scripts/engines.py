@@ -107,7 +107,8 @@ class Network:
         t = dfq.make('tensor', 'tensor_create', dfq.context, ctypes.c_int32(0), ctypes.c_int32(x.ndim),
                      (ctypes.c_int64 * x.ndim)(*x.shape))
         numpy.asarray(dfq.floats(t))[...] = x
-        return numpy.array(dfq.floats(dfq.make('tensor', 'graph_forward', self.graph, t)))
+        z = dfq.make('tensor', 'graph_forward', self.graph, t)  # held while its memory is read
+        return numpy.array(dfq.floats(z))
 
     def batches(self, data, images, batch):
         """Yields (pixels, logits, labels) of a data set, normalised, some images at a time."""
