@@ -68,12 +68,14 @@ static dfq_status read_grids(const dfqi_safetensors *st, const char *path, dfqi_
     const char *weights = dfqi_st_meta_find(st, DFQI_META_WEIGHT_GRID);
     const char *acts = dfqi_st_meta_find(st, DFQI_META_ACT_GRID);
     const char *scale = dfqi_st_meta_find(st, DFQI_META_ACT_SCALE);
+    char show[DFQI_SHOW_MAX];
     *out = (dfqi_grids){.weight_grid = DFQI_WEIGHT_GRID_AUTO};
     if (scale && strcmp(scale, "row") == 0) out->act_scale = DFQI_ACT_SCALE_ROW;
     if (scale && out->act_scale != DFQI_ACT_SCALE_ROW)
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: metadata %s must be row; quantize the float network again", path,
-                         DFQI_META_ACT_SCALE);
+                         "%s: metadata %s is \"%.20s\", must be row; quantize the float network "
+                         "again",
+                         path, DFQI_META_ACT_SCALE, dfqi_show(scale, show));
     if (weights && strcmp(weights, "minmax-asym") == 0)
         out->weight_grid = DFQI_WEIGHT_GRID_MINMAX_ASYM;
     if (weights && strcmp(weights, "lsq") == 0) out->weight_grid = DFQI_WEIGHT_GRID_LSQ;
@@ -172,6 +174,22 @@ static dfq_status read_layers(const dfqi_safetensors *st, const char *path, dfqi
     return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s: %s", path, DFQI_META_LAYERS, why);
 }
 
+/* What the metadata say of grids does not go together, or not with the network: what an option would
+ * be told is said of the file, without the option's cure. */
+static dfq_status bad_grids(const dfqi_safetensors *st, const char *path)
+{
+    char why[400];
+    snprintf(why, sizeof why, "%.399s", st->ctx->error);
+    why[strcspn(why, ";")] = '\0';
+    return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata: %s; quantize the float network again",
+                     path, why);
+}
+
+static bool is_refusal(dfq_status status)
+{
+    return status == DFQ_E_INVALID || status == DFQ_E_UNSUPPORTED;
+}
+
 static dfq_status read_scheme(const dfqi_safetensors *st, const char *path, const dfqi_network *net,
                               dfqi_mode mode, dfqi_widths widths, dfqi_scheme *out)
 {
@@ -182,9 +200,12 @@ static dfq_status read_scheme(const dfqi_safetensors *st, const char *path, cons
     DFQI_TRY(read_group(st, path, DFQI_META_ACT_GROUP, &grids.act_group));
     DFQI_TRY(read_group(st, path, DFQI_META_WEIGHT_GROUP, &grids.weight_group));
     DFQI_TRY(read_rotation(st, path, &net->arch, &grids.rotation));
-    DFQI_TRY(dfqi_scheme_new_with(net, mode, widths, grids, &s));
+    status = dfqi_scheme_new_with(net, mode, widths, grids, &s);
+    if (status != DFQ_OK) return is_refusal(status) ? bad_grids(st, path) : status;
     DFQI_GOTO(read_layers(st, path, &s), fail);
-    DFQI_GOTO(dfqi_scheme_group_weights(net, false, &s), fail);
+    status = dfqi_scheme_group_weights(net, false, &s);
+    if (is_refusal(status)) status = bad_grids(st, path);
+    if (status != DFQ_OK) goto fail;
     DFQI_GOTO(check_codes(st, path, &s), fail);
     for (int32_t i = 0; i < s.n_sites; i++) {
         DFQI_GOTO(check_bits(st, path, &s, &s.sites[i]), fail);
@@ -195,6 +216,31 @@ static dfq_status read_scheme(const dfqi_safetensors *st, const char *path, cons
 fail:
     dfqi_scheme_fini(&s);
     return status;
+}
+
+/* Mode and widths; that of the first and last layers may be absent. */
+static dfq_status read_mode(const dfqi_safetensors *st, const char *path, const char *mode,
+                            dfqi_widths *out)
+{
+    static const char *const keys[] = {"dfq.weight_bits", "dfq.act_bits", "dfq.first_last_bits"};
+    int *const to[] = {&out->weight, &out->act, &out->first_last};
+    char show[DFQI_SHOW_MAX];
+    if (strcmp(mode, "parity") != 0 && strcmp(mode, "improved") != 0)
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: metadata dfq.mode is \"%.20s\", must be parity or improved; quantize "
+                         "the float network again",
+                         path, dfqi_show(mode, show));
+    for (int i = 0; i < 3; i++) {
+        const char *text = dfqi_st_meta_find(st, keys[i]);
+        if (i == 2 && !text) continue;
+        *to[i] = meta_int(st, keys[i]);
+        if (!width_ok(*to[i]))
+            return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                             "%s: metadata %s is \"%.20s\", must be 2 to 8; quantize the float "
+                             "network again",
+                             path, keys[i], text ? dfqi_show(text, show) : "");
+    }
+    return DFQ_OK;
 }
 
 /* A low-bit file of another format has other names. */
@@ -256,19 +302,9 @@ static dfq_status model_from(const dfqi_safetensors *st, const char *path,
     dfqi_arena_init(&names, ctx);
     const char *mode = dfqi_st_meta_find(st, "dfq.mode");
     if (mode) DFQI_GOTO(check_format(st, path), out);
-    dfqi_widths widths = {meta_int(st, "dfq.weight_bits"), meta_int(st, "dfq.act_bits"), 0};
-    if (dfqi_st_meta_find(st, "dfq.first_last_bits"))
-        widths.first_last = meta_int(st, "dfq.first_last_bits");
+    dfqi_widths widths = {0};
     int parity = mode && strcmp(mode, "parity") == 0;
-    if (mode && ((!parity && strcmp(mode, "improved") != 0) || !width_ok(widths.weight) ||
-                 !width_ok(widths.act) || (widths.first_last && !width_ok(widths.first_last)))) {
-        status =
-            dfqi_fail(ctx, DFQ_E_CORRUPT,
-                      "%s: metadata dfq.mode is \"%.20s\", must be parity or improved, and "
-                      "dfq.weight_bits and dfq.act_bits 2 to 8; quantize the float network again",
-                      path, mode);
-        goto out;
-    }
+    if (mode) DFQI_GOTO(read_mode(st, path, mode, &widths), out);
     DFQI_GOTO(dfqi_naming_apply(st, path, &names, &plain, &naming), out);
     if (!mode && !dfqi_imported_fits(&plain))
         DFQI_GOTO(dfqi_vit_unify(&plain, &names, path, dfqi_image_told(st, o)), out);

@@ -20,7 +20,7 @@ static dfq_status check_groups(const dfqi_network *net, bool fit, const dfqi_gri
         return dfqi_fail(net->ctx, DFQ_E_INVALID,
                          "act_group is %d with scales of tensors; set it to 0", acts);
     if (weights != 0 && !fit)
-        return dfqi_fail(net->ctx, DFQ_E_UNSUPPORTED,
+        return dfqi_fail(net->ctx, DFQ_E_INVALID,
                          "weight_group is %d, and groups of weights are for mode improved of a "
                          "vision transformer; set it to 0",
                          weights);

@@ -171,20 +171,26 @@ static void spoil(dfq_context *ctx, const char *key, char *value, char *extra)
 START_TEST(test_broken_files)
 {
     static char column[] = "column", nine[] = "9", scale[] = "head.input.scale";
-    static const char *const wants[] = {"dfq.act_scale must be row", "must be 2, 3, 4 or 5",
-                                        "head.input.scale must be missing"};
-    static const dfq_status statuses[] = {DFQ_E_CORRUPT, DFQ_E_UNSUPPORTED, DFQ_E_CORRUPT};
+    static const struct {
+        const char *key;
+        char *value, *extra;
+        const char *want;
+        dfq_status status;
+    } cases[] = {
+        {"dfq.act_scale", column, NULL, "dfq.act_scale is \"column\", must be row", DFQ_E_CORRUPT},
+        {"dfq.format", nine, NULL, "must be 2, 3, 4 or 5", DFQ_E_UNSUPPORTED},
+        {"dfq.act_bits", nine, NULL, "dfq.act_bits is \"9\", must be 2 to 8", DFQ_E_CORRUPT},
+        {"dfq.first_last_bits", nine, NULL, "dfq.first_last_bits is \"9\"", DFQ_E_CORRUPT},
+        {"dfq.mode", column, NULL, "dfq.mode is \"column\"", DFQ_E_CORRUPT},
+        {NULL, nine, scale, "head.input.scale must be missing", DFQ_E_CORRUPT}};
     dfq_context *ctx = dfqt_context(1);
     dfqi_model *s = student(ctx, (dfqi_widths){4, 4, 0}), *r;
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ck_assert_int_eq(dfqi_model_save(s, path, 0), DFQ_OK);
-        spoil(ctx,
-              i == 0   ? "dfq.act_scale"
-              : i == 1 ? "dfq.format"
-                       : NULL,
-              i ? nine : column, i == 2 ? scale : NULL);
-        ck_assert_int_eq(dfqi_model_load(ctx, path, NULL, &r), statuses[i]);
-        ck_assert_msg(strstr(ctx->error, wants[i]) && !strchr(ctx->error, '\n'), "%s", ctx->error);
+        spoil(ctx, cases[i].key, cases[i].value, cases[i].extra);
+        ck_assert_int_eq(dfqi_model_load(ctx, path, NULL, &r), cases[i].status);
+        ck_assert_msg(strstr(ctx->error, cases[i].want) && !strchr(ctx->error, '\n'), "%s",
+                      ctx->error);
     }
     dfqi_model_release(s);
     dfqi_context_release(ctx);
