@@ -142,6 +142,11 @@ static void print_quantizers(const dfq_graph *g, const dfq_graph_info *i)
         printf(" (first and last %d)", (int)i->first_last_bits);
     printf(", activations %d bit, mode %s\n", (int)i->act_bits, option_mode_name(i->mode));
     if (*own) printf("layer bits   %s\n", own);
+    if (i->act_group) printf("groups       of %d channels of activations", (int)i->act_group);
+    if (i->weight_group)
+        printf("%s of %d columns of weights", i->act_group ? "," : "groups      ",
+               (int)i->weight_group);
+    if (i->act_group || i->weight_group) putchar('\n');
     if (i->rotation) printf("rotation     residual stream, seed %" PRIu64 "\n", i->rotation);
     printf("quantizers   %d: %d of weights, ", (int)i->quantizers,
            kinds[DFQ_QUANTIZER_WEIGHT] + kinds[DFQ_QUANTIZER_WEIGHT_MINMAX]);

@@ -85,8 +85,8 @@ int option_check_quantize(const struct options *o)
 {
     static const enum option_id tuning[] = {OPT_STEPS, OPT_LR, OPT_GAMMA, OPT_LOSS,
                                             OPT_CROSSING_TARGET};
-    static const enum option_id imaging[] = {OPT_SYNTH, OPT_REAL,  OPT_KIND,
-                                             OPT_ITERS, OPT_BATCH, OPT_DIAGNOSE};
+    static const enum option_id imaging[] = {OPT_SYNTH, OPT_REAL,    OPT_KIND,    OPT_ITERS,
+                                             OPT_BATCH, OPT_CLASSES, OPT_DIAGNOSE};
     static const enum option_id making[] = {OPT_KIND, OPT_ITERS};
     for (size_t i = 0; i < sizeof making / sizeof *making; i++)
         if ((o->synth || o->real) && option_given(o, making[i]))

@@ -88,6 +88,10 @@ static dfq_status open_pictures(const dfqi_model *m, const char *folder, int64_t
     dfqi_preprocess p = dfqi_model_preprocess(m);
     dfqi_dataset *d;
     DFQI_TRY(dfqi_dataset_open(m->ctx, folder, (int32_t)m->net.arch.classes, &d));
+    dfqi_log(m->ctx, DFQ_LOG_WARNING,
+             "%s: there is no images.safetensors of dfq synth; pictures are taken instead, and "
+             "nothing tells whether they are synthetic; for real ones give --real",
+             folder);
     int64_t n = dfqi_dataset_count(d);
     p.resize = dfqi_square(0); /* the pictures of a set have the network's size */
     dfq_status status = take_dataset(d, &p, most > 0 ? at_most(n, most) : n, set);

@@ -684,6 +684,15 @@ class Results(Part):
         self.fails(USAGE, "resize is 12x19, must be at least the input of 12x20", "run", "wide", "--image",
                    "pictures/0.png", "--resize", "12x19")
 
+    def test_pictures_of_a_set(self):
+        """Without the exact images a set is read from its pictures, and that is said."""
+        self.works("synth", "tiny.safetensors", "--images", "2", "--iters", "2", "-o", "set")
+        args = ("quantize", "tiny.safetensors", "--bits", "w4a4", "--synth", "set", "--no-tune", "-o", "q")
+        assert "images.safetensors" not in self.works(*args).err
+        assert "\ngroups       of " in self.works("info", "q").out
+        os.remove(self.path("set", "images.safetensors"))
+        assert "set: there is no images.safetensors" in self.works(*args, "--force").err
+
     def test_configurations(self):
         """Those of timm, and what is wrong in one."""
         os.makedirs(self.path("timm"))
@@ -1603,6 +1612,9 @@ class Cnn(Part):
                model="tiny.safetensors")
         refuse("has weights of at most 4 bits of several such groups", "--weight-group", "256",
                "--no-images", model="tiny.safetensors")
+        refuse("weight_group is 16, and groups of weights are for mode improved", "--weight-group", "16")
+        refuse("--classes is for images, and --no-images makes none", "--classes", "none", "--no-images",
+               model="tiny.safetensors")
         refuse("act_group is 24, must be 0 or a multiple of 16", "--act-group", "24", "--no-images",
                model="tiny.safetensors")
         refuse("no linear layer of vit_test has inputs of several such groups", "--act-group", "4096",
