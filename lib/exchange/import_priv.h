@@ -3,8 +3,7 @@
  * The batch is 1 while a graph is read, so that what is computed for one image is found, and
  * extents of 1 need no care. Integer arithmetic on shapes is folded. A computed value is a *view*:
  * a value of the draft of a structure, whose axes may lie in memory in another order than ONNX has
- * them. So most transpositions and reshapes cost nothing: a layer asks for the order that it
- * needs. */
+ * them. So most moves cost nothing: a layer asks for the order that it needs. */
 #ifndef DFQI_EXCHANGE_IMPORT_PRIV_H
 #define DFQI_EXCHANGE_IMPORT_PRIV_H
 
@@ -25,10 +24,9 @@ typedef struct im_tensor {
     const int64_t *i;
 } im_tensor;
 
-/* A piece of an axis. */
+/* A piece of an axis. pick: the one entry that is read, and then it is in no axis; -1: all. */
 typedef struct im_atom {
-    int64_t extent;
-    int64_t pick; /* the one entry that is read, and then the atom is in no axis; -1: all */
+    int64_t extent, pick;
 } im_atom;
 
 typedef struct im_axis {
@@ -371,8 +369,7 @@ void dfqi_im_pointwise(im *m, const im_view *x, const im_tensor *w, const im_ten
 /* The view of W x along an axis, a linear layer without a bias; w [outs, extent of the axis]. */
 im_view dfqi_im_linear_along(im *m, const im_view *x, int32_t axis, const float *w, int64_t outs,
                              const char *layer);
-/* Tokens [1,N,D] with k tokens of zeros in front. */
-void dfqi_im_put_tokens(im *m, const im_view *x, int64_t k);
+void dfqi_im_put_tokens(im *m, const im_view *x, int64_t k); /* k of zeros before x [1,N,D] */
 /* x with entries of one value before and behind its axes, as Pad has them (import_groups.c). */
 void dfqi_im_pad_by(im *m, const im_view *x, const int64_t *pads, float value);
 im_view dfqi_im_mean(im *m, const im_view *x, const bool over[IM_RANK], bool keep);
