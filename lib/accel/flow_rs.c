@@ -3,27 +3,29 @@
  * file holds a window of S words of the input row. */
 #include "accel/mapping_search_priv.h"
 
-/* Maps filter rows to a column of elements (all of them if they fit) and output rows along x.
- * Output rows that do not fit along x use free height first, then further passes. Sets the units of
- * P and R. Returns the height that remains for channels and filters. */
-static int64_t lay_out(const dfqi_mapping_search *h, int64_t unit[DFQI_DIMS])
+/* Maps filter rows to a column of elements (all of them if they fit), and output rows along x. Sets
+ * the units of P and R. Returns the height that remains for channels and filters.
+ * rows 0: as many output rows as there are. Those that do not fit along x use free height first,
+ * then further passes. Else so many, and filters beside them. */
+static int64_t lay_out(const dfqi_mapping_search *h, int64_t rows, int64_t unit[DFQI_DIMS])
 {
     int64_t r = h->layer->dim[DFQI_DIM_R], p = h->layer->dim[DFQI_DIM_P];
     int64_t x = h->t->pe_x, y = h->t->pe_y;
     int64_t height = r > y ? 1 : y / r, strips = dfqi_ceil_div(p, x);
-    int64_t stacked = dfqi_least(height, strips);
+    int64_t stacked = rows ? 1 : dfqi_least(height, strips);
     for (int d = 0; d < DFQI_DIMS; d++) unit[d] = 1;
     unit[DFQI_DIM_R] = dfqi_ceil_div(r, dfqi_ceil_div(r, y));
-    unit[DFQI_DIM_P] = dfqi_ceil_div(p, dfqi_ceil_div(strips, stacked));
+    unit[DFQI_DIM_P] = rows ? rows : dfqi_ceil_div(p, dfqi_ceil_div(strips, stacked));
     return height / stacked;
 }
 
-/* Way i gives the i-th divisor of the free height to channels, the rest to filters. */
-static bool rs_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS])
+/* The i-th way to have so many rows along x: it gives the i-th divisor of the free height to
+ * channels, the rest to filters. False behind the last. */
+static bool rows_way(const dfqi_mapping_search *h, int64_t rows, int32_t i, int64_t unit[DFQI_DIMS])
 {
     const int64_t *dim = h->layer->dim;
-    int64_t height = lay_out(h, unit), part[DFQI_PARTS_MAX];
-    int64_t width = h->t->pe_x > dim[DFQI_DIM_P] ? h->t->pe_x / dim[DFQI_DIM_P] : 1;
+    int64_t height = lay_out(h, rows, unit), part[DFQI_PARTS_MAX];
+    int64_t width = h->t->pe_x > unit[DFQI_DIM_P] ? h->t->pe_x / unit[DFQI_DIM_P] : 1;
     int32_t n = 0;
     for (int64_t k = 1; k <= height; k++)
         if (height % k == 0) part[n++] = k;
@@ -35,6 +37,22 @@ static bool rs_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DI
     unit[DFQI_DIM_C] = dfqi_least(part[i], dim[DFQI_DIM_C]);
     unit[DFQI_DIM_M] = dfqi_least(height / part[i] * width, dim[DFQI_DIM_M]);
     return true;
+}
+
+/* All ways to have all rows, then those to have parts of them, the largest first. */
+static dfqi_way rs_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS])
+{
+    int64_t rows[DFQI_PARTS_MAX], p = h->layer->dim[DFQI_DIM_P];
+    int32_t n = dfqi_parts(p, dfqi_least(p - 1, h->t->pe_x / 2), rows);
+    for (int32_t k = -1; k < n; k++) {
+        int32_t ways = 0;
+        while (rows_way(h, k < 0 ? 0 : rows[k], ways, unit)) {
+            if (ways++ == i) return k < 0 ? DFQI_WAY : DFQI_WAY_IF_FASTER;
+            if (h->out == DFQI_DIM_G) break;
+        }
+        i -= ways;
+    }
+    return DFQI_WAY_NONE;
 }
 
 /* Lengths of a tile's loops in time: channels, filters, strips, images. */

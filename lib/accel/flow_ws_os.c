@@ -56,7 +56,7 @@ static const dfqi_dim sums[] = {DFQI_DIM_C, DFQI_DIM_R, DFQI_DIM_S};
 /* -- weight-stationary ------------------------------------------------------------------------- */
 
 /* Filters along x and channels along y; depthwise: channels along x and taps along y. */
-static bool ws_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS])
+static dfqi_way ws_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS])
 {
     const int64_t *dim = h->layer->dim, x = h->t->pe_x, y = h->t->pe_y;
     no_unit(unit);
@@ -67,71 +67,83 @@ static bool ws_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DI
     } else {
         unit[DFQI_DIM_C] = dfqi_least(dim[DFQI_DIM_C], y);
     }
-    return i == 0;
+    return i == 0 ? DFQI_WAY : DFQI_WAY_NONE;
 }
 
-/* Three uses of the register file: one tap of several filters (fewer input reads), taps and
- * channels of one filter (fewer partial sums), or one weight at a time (fewer weight reads). */
+/* Uses of the register file: one tap of several filters (fewer input reads), taps and channels of
+ * one filter (fewer partial sums), taps of several filters, or one weight at a time (fewer weight
+ * reads). */
 static void ws_try(dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS])
 {
+    enum { FILTERS, SUMS, TAPS, ONE, KINDS };
     int64_t room = capacity(h, DFQI_W);
-    for (int kind = 0; kind < 3; kind++) {
+    for (int kind = 0; kind < KINDS; kind++) {
         dfqi_mapping m;
         cut c = spread(h, unit, &m);
-        int64_t part[3] = {1, 1, 1};
-        if (kind == 0) part[0] = take(&c, h->out, room);
-        if (kind == 1) {
-            part[2] = take(&c, DFQI_DIM_S, room);
-            part[1] = take(&c, DFQI_DIM_R, room / part[2]);
-            part[0] = take(&c, DFQI_DIM_C, room / part[2] / part[1]);
+        int64_t in = 1, out = 1, r = 1, s = 1;
+        if (kind == SUMS || kind == TAPS) {
+            s = take(&c, DFQI_DIM_S, room);
+            r = take(&c, DFQI_DIM_R, room / s);
         }
+        if (kind == SUMS) in = take(&c, DFQI_DIM_C, room / s / r);
+        if (kind == FILTERS || kind == TAPS) out = take(&c, h->out, room / s / r);
         rest(&m, 1, &c, weights, 5);
         rest(&m, 2, &c, places, 3);
-        if (kind == 0) dfqi_nest_add(&m.time[2], h->out, part[0]);
-        if (kind == 1)
-            for (int k = 0; k < 3; k++) dfqi_nest_add(&m.time[2], sums[k], part[k]);
+        dfqi_nest_add(&m.time[2], h->out, out);
+        dfqi_nest_add(&m.time[2], DFQI_DIM_C, in);
+        dfqi_nest_add(&m.time[2], DFQI_DIM_R, r);
+        dfqi_nest_add(&m.time[2], DFQI_DIM_S, s);
         dfqi_mapping_search_try(h, &m);
     }
 }
 
 /* -- output-stationary ------------------------------------------------------------------------- */
 
-/* Filters (or depthwise channels) along x and pixels along y; or columns along x and rows along
- * y. */
-static bool os_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS])
+/* Filters (or depthwise channels) along x and pixels along y; columns along x and rows along y; then
+ * fewer rows along y, which leave room for columns. */
+static dfqi_way os_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS])
 {
     const int64_t *dim = h->layer->dim, x = h->t->pe_x, y = h->t->pe_y;
+    int64_t rows[DFQI_PARTS_MAX], p = dfqi_least(dim[DFQI_DIM_P], y);
+    const bool columns = dim[DFQI_DIM_Q] > 1 && h->out != DFQI_DIM_G;
     no_unit(unit);
-    unit[DFQI_DIM_P] = dfqi_least(dim[DFQI_DIM_P], y);
-    if (i == 0) {
-        unit[h->out] = dfqi_least(dim[h->out], x);
-        unit[DFQI_DIM_Q] = dfqi_least(dim[DFQI_DIM_Q], y / unit[DFQI_DIM_P]);
-        return true;
+    unit[DFQI_DIM_P] = p;
+    if (i == 1 && columns) {
+        unit[DFQI_DIM_Q] = dfqi_least(dim[DFQI_DIM_Q], x);
+        return DFQI_WAY;
     }
-    unit[DFQI_DIM_Q] = dfqi_least(dim[DFQI_DIM_Q], x);
-    return i == 1 && dim[DFQI_DIM_Q] > 1 && h->out != DFQI_DIM_G;
+    if (i > 0) {
+        int32_t n = dfqi_parts(dim[DFQI_DIM_P], dfqi_least(p - 1, y / 2), rows),
+                k = i - 1 - columns;
+        if (dim[DFQI_DIM_Q] == 1 || k >= n) return DFQI_WAY_NONE; /* columns take the room */
+        unit[DFQI_DIM_P] = rows[k];
+    }
+    unit[h->out] = dfqi_least(dim[h->out], x);
+    unit[DFQI_DIM_Q] = dfqi_least(dim[DFQI_DIM_Q], y / unit[DFQI_DIM_P]);
+    return i == 0 ? DFQI_WAY : DFQI_WAY_IF_FASTER;
 }
 
-/* Three uses of the register file: sums of several filters (inputs are reused), sums of several
- * pixels (weights are reused), or one sum at a time in its register. */
+/* Uses of the register file: sums of several filters (inputs are reused), sums of several pixels
+ * (weights are reused), of pixels and filters, or one sum at a time in its register. */
 static void os_try(dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS])
 {
+    enum { FILTERS, PIXELS, BOTH, ONE, KINDS };
     int64_t room = capacity(h, DFQI_O);
-    for (int kind = 0; kind < 3; kind++) {
+    for (int kind = 0; kind < KINDS; kind++) {
         dfqi_mapping m;
         cut c = spread(h, unit, &m);
-        int64_t part[3] = {1, 1, 1};
-        if (kind == 0) part[0] = take(&c, h->out, room);
-        if (kind == 1) {
+        int64_t part[3] = {1, 1, 1}, out = 1;
+        if (kind == PIXELS || kind == BOTH) {
             part[2] = take(&c, DFQI_DIM_Q, room);
             part[1] = take(&c, DFQI_DIM_P, room / part[2]);
             part[0] = take(&c, DFQI_DIM_N, room / part[2] / part[1]);
         }
+        if (kind == FILTERS || kind == BOTH)
+            out = take(&c, h->out, room / part[2] / part[1] / part[0]);
         rest(&m, 1, &c, outputs, 5);
         rest(&m, 2, &c, sums, 3);
-        if (kind == 0) dfqi_nest_add(&m.time[2], h->out, part[0]);
-        if (kind == 1)
-            for (int k = 0; k < 3; k++) dfqi_nest_add(&m.time[2], places[k], part[k]);
+        dfqi_nest_add(&m.time[2], h->out, out);
+        for (int k = 0; k < 3; k++) dfqi_nest_add(&m.time[2], places[k], part[k]);
         dfqi_mapping_search_try(h, &m);
     }
 }

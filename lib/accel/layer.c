@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "accel/mapping.h"
 #include "accel/widths.h"
 
 double dfqi_layer_macs(const dfqi_layer *l)
@@ -13,10 +14,9 @@ double dfqi_layer_macs(const dfqi_layer *l)
     return p;
 }
 
-/* Input rows that any window reads. */
-static double touched(int64_t windows, int64_t stride, int64_t filter)
+static double input_rows(const dfqi_layer *l, dfqi_dim windows, dfqi_dim taps)
 {
-    return (double)(stride < filter ? (windows - 1) * stride + filter : windows * filter);
+    return dfqi_window_rows((double)l->dim[windows], (double)l->dim[taps], (double)l->stride);
 }
 
 double dfqi_layer_words(const dfqi_layer *l, dfqi_operand v)
@@ -26,8 +26,7 @@ double dfqi_layer_words(const dfqi_layer *l, dfqi_operand v)
         if (dfqi_dim_relevant(v, (dfqi_dim)d) && (v != DFQI_I || d < DFQI_DIM_P))
             p *= (double)l->dim[d];
     if (v == DFQI_I)
-        p *= touched(l->dim[DFQI_DIM_P], l->stride, l->dim[DFQI_DIM_R]) *
-             touched(l->dim[DFQI_DIM_Q], l->stride, l->dim[DFQI_DIM_S]);
+        p *= input_rows(l, DFQI_DIM_P, DFQI_DIM_R) * input_rows(l, DFQI_DIM_Q, DFQI_DIM_S);
     return p;
 }
 

@@ -74,7 +74,8 @@ double dfqi_mapping_tile(const dfqi_layer *l, const dfqi_mapping *m, int32_t lev
     if (v == DFQI_O)
         return e[DFQI_DIM_G] * e[DFQI_DIM_N] * e[DFQI_DIM_M] * e[DFQI_DIM_P] * e[DFQI_DIM_Q];
     return e[DFQI_DIM_G] * e[DFQI_DIM_N] * e[DFQI_DIM_C] *
-           ((e[DFQI_DIM_P] - 1) * u + e[DFQI_DIM_R]) * ((e[DFQI_DIM_Q] - 1) * u + e[DFQI_DIM_S]);
+           dfqi_window_rows(e[DFQI_DIM_P], e[DFQI_DIM_R], u) *
+           dfqi_window_rows(e[DFQI_DIM_Q], e[DFQI_DIM_S], u);
 }
 
 /* Loops outside of a level, as they affect the fills of one operand. */
@@ -107,11 +108,17 @@ static void look_outside(const dfqi_mapping *m, int32_t level, int v, outside *o
     }
 }
 
+double dfqi_window_rows(double windows, double taps, double stride)
+{
+    return stride < taps ? (windows - 1) * stride + taps : windows * taps;
+}
+
 /* Rows (or columns) of the input that are moved when windows of `filter` at steps of `stride` are
- * cut into tiles of `tile` windows times `taps` taps: the sum of all tiles' extents. */
+ * cut into tiles of `tile` windows times `taps` taps: the sum of all tiles' rows. */
 static double rows(double windows, double filter, double stride, double tile, double taps)
 {
     double n_tiles = ceil(windows / tile), n_taps = ceil(filter / taps);
+    if (stride >= taps) return windows * filter;
     return n_taps * stride * (windows - n_tiles) + n_tiles * filter;
 }
 

@@ -30,6 +30,8 @@ typedef struct dfqi_mapping {
     dfqi_nest space;
 } dfqi_mapping;
 
+/* Input rows that so many windows of `taps` taps read: rows between windows are left out. */
+double dfqi_window_rows(double windows, double taps, double stride);
 /* Adds a loop; loops of one trip are left out, and so is one that finds no room (dfqi_mapping_check
  * then finds its dimension not covered). */
 void dfqi_nest_add(dfqi_nest *nest, dfqi_dim d, int64_t trips);

@@ -32,12 +32,20 @@ void dfqi_mapping_search_try(dfqi_mapping_search *h, const dfqi_mapping *m)
     }
 }
 
-/* Lower bound of the score of all mappings with this much DRAM traffic. */
-static double bound(const dfqi_mapping_search *h, double dram_bits)
+/* Cycles of the array if it takes so many steps of each dimension at a time. */
+static double array_cycles(const dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS])
+{
+    double steps = 1;
+    for (int d = 0; d < DFQI_DIMS; d++) steps *= (double)dfqi_ceil_div(h->layer->dim[d], unit[d]);
+    return steps / h->pricing.rate;
+}
+
+/* Lower bound of the score of all mappings with so many cycles and this much DRAM traffic. */
+static double bound(const dfqi_mapping_search *h, double cycles, double dram_bits)
 {
     const dfqi_pricing *p = &h->pricing;
     double macs = dfqi_layer_macs(h->layer);
-    double cycles = fmax(macs / (p->rate * h->t->pe_x * h->t->pe_y), dram_bits / p->dram_bits);
+    cycles = fmax(cycles, dram_bits / p->dram_bits);
     double pj = macs * p->mac_pj + dram_bits * p->dram_pj + cycles * p->static_pj;
     /* each product reads its weight and its input somewhere inside, and adds to a sum */
     const dfqi_level_cost *level = h->t->dataflow == DFQI_FLOW_RS ? &p->level[2] : &p->level[3];
@@ -45,6 +53,15 @@ static double bound(const dfqi_mapping_search *h, double dram_bits)
     pj += dfqi_layer_words(h->layer, DFQI_W) * p->level[1].read_pj[DFQI_W] +
           dfqi_layer_words(h->layer, DFQI_O) * p->level[1].update_pj[DFQI_O];
     return score_of(h->objective, pj, cycles);
+}
+
+/* Bits that every mapping moves to and from DRAM. */
+static double least_traffic(const dfqi_mapping_search *h)
+{
+    const dfqi_pricing *p = &h->pricing;
+    return dfqi_layer_words(h->layer, DFQI_W) * p->bits[DFQI_W] +
+           dfqi_layer_words(h->layer, DFQI_I) * p->bits[DFQI_I] +
+           dfqi_layer_words(h->layer, DFQI_O) * p->output_bits;
 }
 
 static dfqi_mapping_search search_of(const dfqi_search_cache *n, const dfqi_accel_config *t,
@@ -68,13 +85,21 @@ static dfq_status search_array(dfqi_tiling_cache *tiling_cache, dfqi_mapping_sea
     static const dfqi_flow *const flows[DFQI_FLOW_COUNT] = {&dfqi_flow_ws, &dfqi_flow_os,
                                                             &dfqi_flow_rs};
     const dfqi_flow *flow = flows[h->t->dataflow];
-    dfqi_buffer buffer = {.kb = h->t->glb_kb, .psum_bits = h->t->psum_bits};
-    for (int32_t way = 0; flow->way(h, way, buffer.unit); way++) {
+    const bool published = h->objective == DFQI_LEAST_ENERGY;
+    dfqi_buffer buffer = {.kb = h->t->glb_kb, .psum_bits = h->t->psum_bits, .columns = !published};
+    const double least_bits = least_traffic(h);
+    double fastest = INFINITY;
+    dfqi_way way;
+    for (int32_t i = 0; (way = flow->way(h, i, buffer.unit)) != DFQI_WAY_NONE; i++) {
         const dfqi_tilings *tilings;
+        double cycles = array_cycles(h, buffer.unit);
+        if (way == DFQI_WAY_IF_FASTER && (published || cycles >= fastest)) continue;
+        fastest = fmin(fastest, cycles);
+        if (cycles > h->most || bound(h, cycles, least_bits) > h->score) continue;
         DFQI_TRY(dfqi_tiling_cache_get(tiling_cache, &buffer, &tilings));
-        for (int32_t i = 0; i < tilings->n; i++) {
-            h->tiling = &tilings->list[i];
-            if (bound(h, h->tiling->dram_bits) > h->score) break;
+        for (int32_t k = 0; k < tilings->n; k++) {
+            h->tiling = &tilings->list[k];
+            if (bound(h, cycles, h->tiling->dram_bits) > h->score) break;
             flow->try_all(h, buffer.unit);
         }
     }

@@ -22,10 +22,16 @@ void dfqi_mapping_search_begin(const dfqi_mapping_search *h, dfqi_mapping *m);
 /* Costs a mapping and keeps it if it is the best so far. */
 void dfqi_mapping_search_try(dfqi_mapping_search *h, const dfqi_mapping *m);
 
-/* A dataflow has several ways to lay a layer out in space. Way `i`: the most steps of each
- * dimension that the array takes at a time. False behind the last way. */
+/* A dataflow has several ways to lay a layer out in space. */
+typedef enum dfqi_way {
+    DFQI_WAY_NONE, /* behind the last one */
+    DFQI_WAY,
+    DFQI_WAY_IF_FASTER /* worth its time if it takes fewer cycles of the array than those before */
+} dfqi_way;
+
 typedef struct dfqi_flow {
-    bool (*way)(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS]);
+    /* Way `i`: the most steps of each dimension that the array takes at a time. */
+    dfqi_way (*way)(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS]);
     /* Tries the mappings of h->tiling that take `unit`. */
     void (*try_all)(dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS]);
 } dfqi_flow;

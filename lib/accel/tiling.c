@@ -1,5 +1,5 @@
-/* Tilings of the global buffer. A tile always has all filter taps, and whole output rows unless one
- * row does not fit. Groups are tiled one by one, except for the channels of a depthwise
+/* Tilings of the global buffer. A tile always has all filter taps, and whole output rows, or parts of
+ * all rows; parts of some rows only if one row does not fit. Groups are tiled one by one, except for the channels of a depthwise
  * convolution. */
 #include "accel/tiling.h"
 
@@ -49,9 +49,10 @@ static void two_levels(const dfqi_tiling *t, dfqi_mapping *m)
 
 static bool fits(const builder *b, const dfqi_tiling *t)
 {
-    const int64_t *e = t->tile, u = b->tiling_cache->layer.stride;
-    double y = (double)((e[DFQI_DIM_P] - 1) * u + e[DFQI_DIM_R]);
-    double x = (double)((e[DFQI_DIM_Q] - 1) * u + e[DFQI_DIM_S]);
+    const int64_t *e = t->tile;
+    const double u = (double)b->tiling_cache->layer.stride;
+    double y = dfqi_window_rows((double)e[DFQI_DIM_P], (double)e[DFQI_DIM_R], u);
+    double x = dfqi_window_rows((double)e[DFQI_DIM_Q], (double)e[DFQI_DIM_S], u);
     double in = (double)e[DFQI_DIM_C], out = (double)e[DFQI_DIM_M], n = (double)e[DFQI_DIM_N];
     double w = in * out * (double)(e[DFQI_DIM_R] * e[DFQI_DIM_S]) * b->bits[DFQI_W];
     double i = in * n * y * x * b->bits[DFQI_I];
@@ -134,6 +135,20 @@ static void add_tiles(builder *b, dfqi_tiling *t)
     }
 }
 
+/* All rows, and parts of each: rows that lie in the array may have no good parts. */
+static void add_columns(builder *b, dfqi_tiling *t)
+{
+    const int64_t all = t->tile[DFQI_DIM_Q];
+    int64_t part[DFQI_PARTS_MAX];
+    int32_t n = parts_of(b, DFQI_DIM_Q, part);
+    t->tile[DFQI_DIM_P] = b->tiling_cache->layer.dim[DFQI_DIM_P];
+    for (int32_t i = 0; i < n; i++) {
+        t->tile[DFQI_DIM_Q] = part[i];
+        if (part[i] < all) add_tiles(b, t);
+    }
+    t->tile[DFQI_DIM_Q] = all;
+}
+
 /* Images and rows in a tile: parts of one image, or whole images. */
 static void add_places(builder *b, dfqi_tiling *t)
 {
@@ -145,6 +160,7 @@ static void add_places(builder *b, dfqi_tiling *t)
         t->tile[DFQI_DIM_P] = part[i];
         add_tiles(b, t);
     }
+    if (b->set.buffer.columns) add_columns(b, t);
     if (dim[DFQI_DIM_N] == 1) return;
     t->tile[DFQI_DIM_P] = dim[DFQI_DIM_P];
     n = parts_of(b, DFQI_DIM_N, part);
@@ -163,22 +179,28 @@ static int by_traffic(const void *a, const void *b)
     return memcmp(&x->dram, &y->dram, sizeof x->dram);
 }
 
-static bool inside(const dfqi_tiling *a, const dfqi_tiling *b)
+/* What the tiles of a dimension hold together: the last may be empty in part, and the array idle. */
+static int64_t padded(const dfqi_layer *l, const dfqi_tiling *t, int d)
+{
+    return dfqi_ceil_div(l->dim[d], t->tile[d]) * t->tile[d];
+}
+
+static bool inside(const dfqi_layer *l, const dfqi_tiling *a, const dfqi_tiling *b)
 {
     for (int d = 0; d < DFQI_DIMS; d++)
-        if (a->tile[d] > b->tile[d]) return false;
+        if (a->tile[d] > b->tile[d] || padded(l, a, d) < padded(l, b, d)) return false;
     return true;
 }
 
-/* Drops dominated tilings: another one has tiles as large in every dimension, and no more DRAM
- * traffic. */
-static void prune(dfqi_tilings *s)
+/* Drops dominated tilings: another one has tiles as large in every dimension and as well filled, and
+ * no more DRAM traffic. */
+static void prune(const dfqi_layer *l, dfqi_tilings *s)
 {
     int32_t n = 0;
     qsort(s->list, (size_t)s->n, sizeof *s->list, by_traffic);
     for (int32_t i = 0; i < s->n; i++) {
         int32_t k = 0;
-        while (k < n && !inside(&s->list[i], &s->list[k])) k++;
+        while (k < n && !inside(l, &s->list[i], &s->list[k])) k++;
         if (k == n) s->list[n++] = s->list[i];
     }
     s->n = n;
@@ -219,7 +241,7 @@ void dfqi_tiling_cache_fini(dfqi_tiling_cache *s)
 
 static bool same(const dfqi_buffer *a, const dfqi_buffer *b)
 {
-    return a->kb == b->kb && a->psum_bits == b->psum_bits &&
+    return a->kb == b->kb && a->psum_bits == b->psum_bits && a->columns == b->columns &&
            memcmp(a->unit, b->unit, sizeof a->unit) == 0;
 }
 
@@ -247,7 +269,7 @@ dfq_status dfqi_tiling_cache_get(dfqi_tiling_cache *s, const dfqi_buffer *buffer
         dfqi_free(s->ctx, b.set.list);
         return b.status;
     }
-    if (b.set.n > 0) prune(&b.set);
+    if (b.set.n > 0) prune(&s->layer, &b.set);
     s->sets[s->n] = b.set;
     *out = &s->sets[s->n++];
     return DFQ_OK;

@@ -19,6 +19,7 @@ typedef struct dfqi_tiling {
 typedef struct dfqi_buffer {
     double kb;
     int32_t psum_bits;
+    int32_t columns; /* 1: tiles may be parts of all rows, too */
     int64_t unit[DFQI_DIMS];
 } dfqi_buffer;
 

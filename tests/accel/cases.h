@@ -12,6 +12,7 @@ TCase *dfqt_mapping_case(void);
 TCase *dfqt_energy_case(void);
 TCase *dfqt_eyeriss_case(void);
 TCase *dfqt_search_case(void);
+TCase *dfqt_optimal_case(void);
 TCase *dfqt_supernet_case(void);
 TCase *dfqt_accel_config_case(void);
 TCase *dfqt_network_case(void);

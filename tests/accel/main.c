@@ -17,6 +17,7 @@ int main(void)
     suite_add_tcase(s, dfqt_energy_case());
     suite_add_tcase(s, dfqt_eyeriss_case());
     suite_add_tcase(s, dfqt_search_case());
+    suite_add_tcase(s, dfqt_optimal_case());
     suite_add_tcase(s, dfqt_accel_config_case());
     suite_add_tcase(s, dfqt_network_case());
     suite_add_tcase(s, dfqt_supernet_case());
