@@ -1,8 +1,8 @@
 /* How far is the mapping search from the true optimum? On random small layers and accelerators it
  * compares energy x latency of the mapping found, its energy and its latency with the least of all
  * mappings of the same dataflow, each on its own, and prints mean and worst excess, by dataflow.
- * Usage: study_mappings [LAYERS [SEED [MOST]]]; layers with more than MOST mappings to try, and such
- * as fit nothing, are left out. */
+ * Usage: study_mappings [LAYERS [SEED [MOST]]]; layers with more than MOST mappings to try, and
+ * such as fit nothing, are left out. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

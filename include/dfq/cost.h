@@ -23,7 +23,8 @@ typedef struct dfq_cost_options {
     uint32_t struct_size; /**< set by init */
     int32_t weight_bits;  /**< 0: the network is costed with its own quantizers. 2..16: as if it had
                               quantizers of these widths, 8 in the first and the last layer, with
-                              the groups of channels and columns that dfq_graph_quantize() chooses */
+                              the groups of channels and columns that dfq_graph_quantize()
+                              chooses */
     int32_t act_bits;     /**< widths of activations; 0 if and only if weight_bits is 0 */
     int32_t act_scale;    /**< of quantizers of these widths: DFQ_ACT_SCALE_*, chosen as by
                               dfq_graph_quantize() with ::DFQ_ACT_SCALE_AUTO, the default. Only
@@ -46,41 +47,42 @@ enum {
 
 /** Costs of a layer, or of all of them, for one image. Energies are in pJ (1e-12 J). */
 typedef struct dfq_cost_info {
-    uint32_t struct_size;  /**< bytes the caller has room for; set before the call */
-    int32_t kind;          /**< DFQ_LAYER_* */
-    int32_t weight_bits;   /**< of the second operand in memory: the bits of its quantizer, or
+    uint32_t struct_size;    /**< bytes the caller has room for; set before the call */
+    int32_t kind;            /**< DFQ_LAYER_* */
+    int32_t weight_bits;     /**< of the second operand in memory: the bits of its quantizer, or
                                float_bits without one; 0: there is none, or it is a total */
-    int32_t input_bits;    /**< of the first operand in memory */
-    int32_t output_bits;   /**< of the result in memory: the widest that a reader needs */
-    int32_t reserved;      /**< 0 */
-    int64_t dims[8];       /**< G, N, C, M, P, Q, R, S: groups (or heads), images, channels and
+    int32_t input_bits;      /**< of the first operand in memory */
+    int32_t output_bits;     /**< of the result in memory: the widest that a reader needs */
+    int32_t reserved;        /**< 0 */
+    int64_t dims[8];         /**< G, N, C, M, P, Q, R, S: groups (or heads), images, channels and
                                 filters of a group, output rows and columns, filter rows and
                                 columns; for DFQ_LAYER_ROWS P is the number of elements */
-    int64_t stride;        /**< of a convolution, both ways; else 1 */
-    double cycles;         /**< latency: the largest of the next three */
-    double compute_cycles; /**< of the array, or of the lanes beside it, which add up groups of
+    int64_t stride;          /**< of a convolution, both ways; else 1 */
+    double cycles;           /**< latency: the largest of the next three */
+    double compute_cycles;   /**< of the array, or of the lanes beside it, which add up groups of
                                 channels and find the grids of rows, if they take longer */
-    double dram_cycles;    /**< of the transfers of DRAM */
-    double glb_cycles;     /**< of the transfers of the global buffer */
-    double ms;             /**< latency */
-    double macs;           /**< multiply-accumulates */
-    double dram_bytes;     /**< read from and written to DRAM */
-    double utilization;    /**< macs / those that the array could do in these cycles */
-    double mac_pj;         /**< multiply-accumulates */
-    double rf_pj;          /**< register files and registers */
-    double noc_pj;         /**< network between buffer and elements */
-    double glb_pj;         /**< global buffer */
-    double dram_pj;        /**< DRAM */
-    double static_pj;      /**< static power (leakage) times the latency */
-    double total_pj;       /**< sum of the six */
-    double area_mm2;       /**< of the accelerator */
-    const char *name;      /**< of the layer, borrowed from the dfq_cost */
-    const char *mapping;   /**< as dfq_cost_evaluate_mapping() takes it, borrowed; NULL: none */
-    int32_t weight_group;  /**< columns of a weight that share a grid; 0: all of a row. Of a total
+    double dram_cycles;      /**< of the transfers of DRAM */
+    double glb_cycles;       /**< of the transfers of the global buffer */
+    double ms;               /**< latency */
+    double macs;             /**< multiply-accumulates */
+    double dram_bytes;       /**< read from and written to DRAM */
+    double utilization;      /**< macs / those that the array could do in these cycles */
+    double mac_pj;           /**< multiply-accumulates */
+    double rf_pj;            /**< register files and registers */
+    double noc_pj;           /**< network between buffer and elements */
+    double glb_pj;           /**< global buffer */
+    double dram_pj;          /**< DRAM */
+    double static_pj;        /**< static power (leakage) times the latency */
+    double total_pj;         /**< sum of the six */
+    double area_mm2;         /**< of the accelerator */
+    const char *name;        /**< of the layer, borrowed from the dfq_cost */
+    const char *mapping;     /**< as dfq_cost_evaluate_mapping() takes it, borrowed; NULL: none */
+    int32_t weight_group;    /**< columns of a weight that share a grid; 0: all of a row. Of a total
                                 the largest */
-    int32_t act_group;     /**< channels of the input that share a scale; 0: all of a row. Likewise */
-    double weight_grid_bits; /**< scales and zero points of the second operand, bits for each word of
-                                  it in memory, beside weight_bits */
+    int32_t act_group;       /**< channels of the input that share a scale; 0: all of a row.
+                                Likewise */
+    double weight_grid_bits; /**< scales and zero points of the second operand, bits for each word
+                                  of it in memory, beside weight_bits */
     double input_grid_bits;  /**< of the first operand */
     double output_grid_bits; /**< of the result */
 } dfq_cost_info;

@@ -104,8 +104,8 @@ typedef struct dfq_bits_limits {
                                   columns 2.5 or more; 0: no limit */
     double mean_act_bits;    /**< dfq_bits_means.act_bits at most, 2 or more; 0: no limit */
     double size_bytes;       /**< of all weights at most, as they lie in a file: their codes and
-                                  the grids of their groups; 0: no limit. Scales of rows are left out,
-                                  as they are the same at all widths */
+                                  the grids of their groups; 0: no limit. Scales of rows are left
+                                  out, as they are the same at all widths */
     double latency_ms;       /**< of an image, on the accelerator, at most; 0: no limit */
     double energy_mj;        /**< of an image, mJ at most; 0: no limit */
     double area_mm2;         /**< of the accelerator, at most; 0: no limit */
@@ -121,7 +121,7 @@ typedef struct dfq_bits_choice {
                                smaller prediction, costs being sums over layers */
     int64_t config;       /**< number of the accelerator in its description; -1: none was given */
     double predicted;     /**< sum of damages */
-    double size_bytes;    /**< of all weights, codes and the grids of groups, as they lie in a file */
+    double size_bytes;    /**< of all weights, codes and the grids of groups, as in a file */
     double latency_ms;    /**< by the exact model, as dfq_cost has it */
     double energy_mj;     /**< likewise */
     double area_mm2;      /**< likewise */

@@ -99,8 +99,8 @@ static void ws_try(dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS])
 
 /* -- output-stationary ------------------------------------------------------------------------- */
 
-/* Filters (or depthwise channels) along x and pixels along y; columns along x and rows along y; then
- * fewer rows along y, which leave room for columns. */
+/* Filters (or depthwise channels) along x and pixels along y; columns along x and rows along y;
+ * then fewer rows along y, which leave room for columns. */
 static dfqi_way os_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS])
 {
     const int64_t *dim = h->layer->dim, x = h->t->pe_x, y = h->t->pe_y;

@@ -9,7 +9,7 @@
 typedef enum dfqi_objective {
     DFQI_LEAST_EDP = 0, /* energy times latency; not slower than the best mapping on a smaller array
                          * that divides this one (the rest of the array would idle) */
-    DFQI_LEAST_ENERGY /* then latency; over the whole array, tiled and laid out as nn_dataflow does */
+    DFQI_LEAST_ENERGY   /* then latency; over the whole array, as nn_dataflow tiles and lays out */
 } dfqi_objective;
 
 /* Search cache of a layer: its tilings, and the best mappings on smaller arrays. Valid for

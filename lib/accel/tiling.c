@@ -1,6 +1,6 @@
-/* Tilings of the global buffer. A tile always has all filter taps, and whole output rows, or parts of
- * all rows; parts of some rows only if one row does not fit. Groups are tiled one by one, except for the channels of a depthwise
- * convolution. */
+/* Tilings of the global buffer. A tile always has all filter taps, and whole output rows, or parts
+ * of all rows; parts of some rows only if one row does not fit. Groups are tiled one by one, except
+ * for the channels of a depthwise convolution. */
 #include "accel/tiling.h"
 
 #include <stdlib.h>
@@ -179,7 +179,7 @@ static int by_traffic(const void *a, const void *b)
     return memcmp(&x->dram, &y->dram, sizeof x->dram);
 }
 
-/* What the tiles of a dimension hold together: the last may be empty in part, and the array idle. */
+/* What the tiles of a dimension hold together: the last may be empty in part, the array idle. */
 static int64_t padded(const dfqi_layer *l, const dfqi_tiling *t, int d)
 {
     return dfqi_ceil_div(l->dim[d], t->tile[d]) * t->tile[d];
@@ -192,8 +192,8 @@ static bool inside(const dfqi_layer *l, const dfqi_tiling *a, const dfqi_tiling 
     return true;
 }
 
-/* Drops dominated tilings: another one has tiles as large in every dimension and as well filled, and
- * no more DRAM traffic. */
+/* Drops dominated tilings: another one has tiles as large in every dimension and as well filled,
+ * and no more DRAM traffic. */
 static void prune(const dfqi_layer *l, dfqi_tilings *s)
 {
     int32_t n = 0;

@@ -46,8 +46,9 @@ DFQI_CHECKED dfq_status dfqi_bits_unknown(const dfqi_bits *b, const char *where,
 /* What a weight of a row takes at this width, in bits: its code, and its share of the grid of its
  * group. Grids of rows are left out: they are the same at all widths. */
 double dfqi_bits_of_weight(const dfqi_bits_row *r, int32_t bits);
-/* Mean bits of a weight with groups, float ones counting as 32, and of an operand of a multiplication that
- * activations have quantizers for: each layer counts by its MACs. 0: there are none. */
+/* Mean bits of a weight with groups, float ones counting as 32, and of an operand of a
+ * multiplication that activations have quantizers for: each layer counts by its MACs. 0: there are
+ * none. */
 double dfqi_bits_mean_weight(const dfqi_bits *b);
 double dfqi_bits_mean_act(const dfqi_bits *b);
 

@@ -61,9 +61,8 @@ static double place(const im *m, const resizing *r, int32_t axis, int64_t o)
     if (dfqi_im_attr_is(m, mode, "pytorch_half_pixel", false)) return r->to[axis] > 1 ? middle : 0;
     if (dfqi_im_attr_is(m, mode, "asymmetric", false)) return (double)o / r->scale[axis];
     if (dfqi_im_attr_is(m, mode, "align_corners", false))
-        return r->to[axis] > 1
-                   ? (double)o * (double)(r->from[axis] - 1) / (double)(r->to[axis] - 1)
-                   : 0;
+        return r->to[axis] > 1 ? (double)o * (double)(r->from[axis] - 1) / (double)(r->to[axis] - 1)
+                               : 0;
     return NAN;
 }
 
@@ -139,7 +138,7 @@ void dfqi_im_resize(im *m)
     if (!good && m->status == DFQ_OK)
         dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
                      "must be linear, cubic, or of the nearest pixel below (asymmetric, floor), "
-                     "without antialias, of images of at most %d x %d; other ways to resize are not "
-                     "known here",
+                     "without antialias, of images of at most %d x %d; other ways to resize are "
+                     "not known here",
                      MOST, MOST);
 }

@@ -163,8 +163,7 @@ static dfqi_ref blocked_values(dfqi_onnx *e, const dfqi_onnx_weight *w, bool tra
     const int64_t groups = w->cols / w->group, column[2] = {w->rows, 1}, turned[2] = {1, 0};
     dfqi_ref u = unsigned_4(e, w, "codes", w->cols, w->units);
     dfqi_ref z = unsigned_4(e, w, "zero_points", groups, w->zero_points);
-    dfqi_ref s =
-        dfqi_onnx_cast(e, unsigned_4(e, w, "multipliers", groups, w->multipliers), FLOAT);
+    dfqi_ref s = dfqi_onnx_cast(e, unsigned_4(e, w, "multipliers", groups, w->multipliers), FLOAT);
     s = dfqi_onnx_binary(e, "Mul", s,
                          dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.weight.scale", w->layer), FLOAT,
                                           2, column, w->scales));

@@ -202,9 +202,9 @@ static inline int dfqi_int_takes_weight_groups(int64_t k, int64_t grid_columns)
 }
 
 /* Unsigned codes[n, spans * k] with grids[n, spans * k / grid_columns] of the groups of each row
- * (weight_groups.h, as floats), which are whole and are taken (above). packed: dfqi_int_matrix_bytes
- * of the result; sum[spans,n]: of the numbers m (u - z). DFQ_E_INVALID if a code is not 0 .. 15, or
- * its number does not fit in a byte. */
+ * (weight_groups.h, as floats), which are whole and are taken (above). packed:
+ * dfqi_int_matrix_bytes of the result; sum[spans,n]: of the numbers m (u - z). DFQ_E_INVALID if a
+ * code is not 0 .. 15, or its number does not fit in a byte. */
 DFQI_CHECKED dfq_status dfqi_int_pack_weight_groups(dfq_context *ctx, const char *layer, int64_t n,
                                                     int64_t spans, int64_t k, int64_t grid_columns,
                                                     const int8_t *codes, const float *grids,

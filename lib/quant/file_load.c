@@ -174,8 +174,8 @@ static dfq_status read_layers(const dfqi_safetensors *st, const char *path, dfqi
     return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s: %s", path, DFQI_META_LAYERS, why);
 }
 
-/* What the metadata say of grids does not go together, or not with the network: what an option would
- * be told is said of the file, without the option's cure. */
+/* What the metadata say of grids does not go together, or not with the network: what an option
+ * would be told is said of the file, without the option's cure. */
 static dfq_status bad_grids(const dfqi_safetensors *st, const char *path)
 {
     char why[400];

@@ -186,7 +186,8 @@ static void *place_of(const dfqi_rt_builder *b, int32_t value)
     return b->p->constants + b->p->values[value].offset;
 }
 
-/* codes[rows, cols] (numbers, or with grids of groups unsigned) and scales. A weight that is NaN makes its row NaN. */
+/* codes[rows, cols] (numbers, or with grids of groups unsigned) and scales. A weight that is NaN
+ * makes its row NaN. */
 static void make_codes(const dfqi_rt_builder *b, const dfqi_rt_weight *w, const float *from,
                        int64_t cols, int8_t *codes, float *scale)
 {

@@ -1,5 +1,5 @@
-/* The mapping search against the best of all mappings, on small layers. studies/mappings.c does it on
- * more of them. */
+/* The mapping search against the best of all mappings, on small layers. studies/mappings.c does it
+ * on more of them. */
 #include "accel/mapping_search.h"
 
 #include <math.h>

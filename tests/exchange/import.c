@@ -342,7 +342,8 @@ START_TEST(test_refused)
 }
 END_TEST
 
-/* A Resize is a linear layer for each axis, whose rows say how much of each pixel is in one of the result. */
+/* A Resize is a linear layer for each axis, whose rows say how much of each pixel is in one of the
+ * result. */
 START_TEST(test_resize)
 {
     static const struct {
@@ -359,8 +360,8 @@ START_TEST(test_resize)
     ck_assert_ptr_nonnull(columns);
     ck_assert_ptr_null(dfqi_network_find(&g->net, "up.rows.weight")); /* the height stays */
     for (int k = 0; k < 4; k++)
-        ck_assert_float_eq(
-            dfqi_tensor_f32(columns)[cases[_i].row * 8 + cases[_i].first + k], cases[_i].want[k]);
+        ck_assert_float_eq(dfqi_tensor_f32(columns)[cases[_i].row * 8 + cases[_i].first + k],
+                           cases[_i].want[k]);
     dfq_graph_release(g);
     dfq_context_release(ctx);
 }

@@ -28,8 +28,8 @@ static void check_optimum(dfqt_problem *t, const dfq_constraint *limits, int32_t
             if (j != aim) ck_assert_double_le(costs[limits[j].metric], limits[j].limit);
     }
     ck_assert(o.bound == o.loss);
-    ck_assert_int_eq(
-        dfqi_problem_optimum_below(p, aim, &(dfqi_cutoff){INFINITY, 3}, choice, &o), DFQ_OK);
+    ck_assert_int_eq(dfqi_problem_optimum_below(p, aim, &(dfqi_cutoff){INFINITY, 3}, choice, &o),
+                     DFQ_OK);
     ck_assert_double_le(o.bound, expected + 1e-9);
     if (!o.proved && o.found) ck_assert_double_le(o.bound, o.loss);
     dfqi_problem_free(p);
