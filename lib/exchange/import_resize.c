@@ -33,12 +33,17 @@ static bool read_sizes(im *m, const im_view *x, resizing *r)
 
 /* -- nearest pixels ---------------------------------------------------------------------------- */
 
+/* Of factors that are whole; up to 2 the default way to round says the same as floor. */
 static bool repeat(im *m, const im_view *x, const resizing *r)
 {
     int64_t cut[RANK + 2], wide[RANK + 2];
     im_view y, z;
+    const bool below = dfqi_im_attr_is(m, "nearest_mode", "floor", false);
+    const bool usual = dfqi_im_attr_is(m, "nearest_mode", "round_prefer_floor", true);
     for (int32_t i = 0; i < RANK; i++) {
-        if (r->to[i] % r->from[i] != 0) return false;
+        const double factor = r->scale[i];
+        if (fabs(factor * (double)r->from[i] - (double)r->to[i]) > 0) return false;
+        if (r->to[i] % r->from[i] != 0 || !(below || (usual && factor <= 2))) return false;
         const int32_t at = i > 1 ? 2 * i - 2 : i;
         cut[at] = wide[at] = r->from[i];
         if (i > 1) cut[at + 1] = 1;

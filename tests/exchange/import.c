@@ -313,6 +313,7 @@ static const struct refusal {
     {"two_sizes", DFQ_E_UNSUPPORTED, "a weight of two axes that fits"},
     {"no_image", DFQ_E_UNSUPPORTED, "computed from the image"},
     {"resize_antialias", DFQ_E_UNSUPPORTED, "without antialias"},
+    {"resize_rounded", DFQ_E_UNSUPPORTED, "of the nearest pixel below"}, /* by 3: 2 / 3 is 1 */
     {"image_alone", DFQ_E_UNSUPPORTED, "must be the logits of a classifier"},
     {"external_outside", DFQ_E_UNSUPPORTED, "\"../w\", must be in a file inside"},
     {"external_absolute", DFQ_E_UNSUPPORTED, "\"/etc/passwd\", must be in a file inside"},

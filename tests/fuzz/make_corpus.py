@@ -137,7 +137,8 @@ def onnx_files():
     graph('no_image', [node('Relu', ['w'], ['y'])])
     graph('image_alone', [node('Relu', ['x'], ['y'])])
     for name, size, how in (('nearest', 12, {'coordinate_transformation_mode': 'asymmetric', 'nearest_mode': 'floor'}),
-                            ('linear', 16, {}), ('cubic', 16, {}), ('antialias', 4, {'mode': 'linear', 'antialias': 1})):
+                            ('linear', 16, {}), ('cubic', 16, {}), ('antialias', 4, {'mode': 'linear', 'antialias': 1}),
+                            ('rounded', 24, {'mode': 'nearest', 'coordinate_transformation_mode': 'asymmetric'})):
         resize = helper.make_node('Resize', ['x', '', '', 's'], ['r'], name='/up/Resize', **{'mode': name, **how})
         graph('resize_' + name, [resize, node('GlobalAveragePool', ['r'], ['p']), *head[1:]], [int64('s', 1, 3, 8, size)])
     for name, place in (('outside', '../w'), ('absolute', '/etc/passwd'), ('missing', 'none.bin')):
