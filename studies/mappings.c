@@ -36,7 +36,7 @@ static void show(const dfqt_small *s, double found, const dfqi_mapping *own,
     dfqi_mapping_print(own, text[0]);
     dfqi_mapping_print(&best->mapping, text[1]);
     printf("  %s +%.1f %%:", flows[s->t.dataflow], 100 * (found / best->value - 1));
-    for (int d = 0; d < DFQI_DIMS; d++) printf(" %c%d", "GNCMPQRS"[d], (int)s -> layer.dim[d]);
+    for (int d = 0; d < DFQI_DIMS; d++) printf(" %c%d", "GNCMPQRS"[d], (int)(s->layer.dim[d]));
     printf(" stride %d, %d x %d, rf %d, %g KB\n    found %s\n    best  %s\n", (int)s->layer.stride,
            s->t.pe_x, s->t.pe_y, (int)s->t.rf_words, s->t.glb_kb, text[0], text[1]);
 }

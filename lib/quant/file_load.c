@@ -223,7 +223,7 @@ static dfq_status read_mode(const dfqi_safetensors *st, const char *path, const 
                             dfqi_widths *out)
 {
     static const char *const keys[] = {"dfq.weight_bits", "dfq.act_bits", "dfq.first_last_bits"};
-    int *const to[] = {&out->weight, &out->act, &out->first_last};
+    int32_t *const to[] = {&out->weight, &out->act, &out->first_last};
     char show[DFQI_SHOW_MAX];
     if (strcmp(mode, "parity") != 0 && strcmp(mode, "improved") != 0)
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
