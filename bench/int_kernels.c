@@ -71,10 +71,10 @@ static dfqi_int_matrix matrix(int64_t n, int64_t k, int bits)
 
 static void run_product(const dfqi_int_kernels *t, const job *j)
 {
-    const dfqi_int_rows a = {codes, dfqi_int_row(j->k), scales, zeros, 0};
+    const dfqi_int_rows a = {codes, dfqi_int_row(j->k), scales, zeros, 0, 0};
     const dfqi_int_matrix b = matrix(j->n, j->k, j->bits);
     const dfqi_int_output out = {.bias = scales, .y = y, .ld_y = j->n};
-    t->product(j->m, &a, &b, &out, NULL);
+    t->product(j->m, &a, &b, &out, bytes);
 }
 
 static dfqi_conv_shape shape(const job *j)
@@ -90,7 +90,7 @@ static const dfqi_grid grid = {&grid_scale, NULL, 1, 0.0f, 255.0f};
 static void run_conv(const dfqi_int_kernels *t, const job *j)
 {
     const dfqi_conv_shape s = shape(j);
-    const dfqi_int_rows a = {codes, dfqi_int_row(s.c), scales, zeros, 1};
+    const dfqi_int_rows a = {codes, dfqi_int_row(s.c), scales, zeros, 1, 0};
     const dfqi_int_matrix b = {.n = s.o,
                                .k = dfqi_int_conv_span(&s),
                                .spans = dfqi_int_conv_spans(&s),
@@ -113,7 +113,7 @@ static void run_conv(const dfqi_int_kernels *t, const job *j)
 static void run_depthwise(const dfqi_int_kernels *t, const job *j)
 {
     const dfqi_conv_shape s = shape(j);
-    const dfqi_int_rows a = {codes, dfqi_int_row(s.c), scales, zeros, 1};
+    const dfqi_int_rows a = {codes, dfqi_int_row(s.c), scales, zeros, 1, 0};
     const dfqi_int_matrix b = {s.c, j->kernel, j->kernel, 0, 0, weights, scales, sums};
     const dfqi_int_output out = {
         .bias = scales, .relu = 1, .cap = 6.0f, .q = codes2, .ld_q = s.c, .grid = &grid};
@@ -183,15 +183,15 @@ static void attend(const dfqi_int_kernels *t, int bits, int64_t h)
     t->pack_columns(TOKENS, HEAD, bits, v, 3 * WIDTH, block.values, block.v_scale, NULL);
     for (int64_t i = 0; i < TOKENS; i += ROWS) {
         const int64_t n = rows_from(i);
-        const dfqi_int_rows a = {block.q, HEAD, block.s, block.z, 0};
-        const dfqi_int_rows map = {block.p, 200, block.s, NULL, 0};
+        const dfqi_int_rows a = {block.q, HEAD, block.s, block.z, 0, (1 << bits) - 1};
+        const dfqi_int_rows map = {block.p, 200, block.s, NULL, 0, (1 << bits) - 1};
         const dfqi_int_output scores = {.y = block.hidden, .ld_y = TOKENS};
         const dfqi_int_output out = {.y = block.heads + i * WIDTH + h * HEAD, .ld_y = WIDTH};
         t->quantize_rows(n, HEAD, bits, q + i * 3 * WIDTH, 3 * WIDTH, block.q, HEAD, block.s,
                          block.z);
-        t->product(n, &a, &keys, &scores, NULL);
+        t->product(n, &a, &keys, &scores, bytes);
         t->softmax(n, TOKENS, 0.125f, block.hidden, TOKENS, bits, block.p, 200, block.s);
-        t->product(n, &map, &values, &out, NULL);
+        t->product(n, &map, &values, &out, bytes);
     }
 }
 
@@ -211,15 +211,15 @@ static void run_block(const dfqi_int_kernels *t, const job *j)
     const int wide = j->bits >= 10 ? j->bits / 10 : j->bits, bits = j->bits % 10;
     const dfqi_int_matrix qkv = layer(0, wide), proj = layer(1, wide);
     const dfqi_int_matrix fc1 = layer(2, wide), fc2 = layer(3, wide);
-    const dfqi_int_rows rows = {block.q, WIDTH, block.s, block.z, 0};
-    const dfqi_int_rows hidden = {block.h, HIDDEN, block.s, block.z, 0};
+    const dfqi_int_rows rows = {block.q, WIDTH, block.s, block.z, 0, (1 << bits) - 1};
+    const dfqi_int_rows hidden = {block.h, HIDDEN, block.s, block.z, 0, (1 << bits) - 1};
     memcpy(block.x, x, sizeof block.x);
     for (int64_t i = 0; i < TOKENS; i += ROWS) {
         const dfqi_int_output out = {
             .bias = scales, .y = block.qkv + i * 3 * WIDTH, .ld_y = 3 * WIDTH};
         t->layernorm(rows_from(i), WIDTH, 1e-6f, block.x + i * WIDTH, WIDTH, scales, scales, bits,
                      block.q, WIDTH, block.s, block.z, scratch);
-        t->product(rows_from(i), &rows, &qkv, &out, NULL);
+        t->product(rows_from(i), &rows, &qkv, &out, bytes);
     }
     for (int64_t h = 0; h < HEADS; h++) attend(t, bits, h);
     for (int64_t i = 0; i < TOKENS; i += ROWS) {
@@ -230,12 +230,12 @@ static void run_block(const dfqi_int_kernels *t, const job *j)
         const dfqi_int_output up = {.bias = scales, .y = block.hidden, .ld_y = HIDDEN};
         t->quantize_rows(n, WIDTH, bits, block.heads + i * WIDTH, WIDTH, block.q, WIDTH, block.s,
                          block.z);
-        t->product(n, &rows, &proj, &sum, NULL);
+        t->product(n, &rows, &proj, &sum, bytes);
         t->layernorm(n, WIDTH, 1e-6f, at, WIDTH, scales, scales, bits, block.q, WIDTH, block.s,
                      block.z, scratch);
-        t->product(n, &rows, &fc1, &up, NULL);
+        t->product(n, &rows, &fc1, &up, bytes);
         t->gelu(n, HIDDEN, block.hidden, HIDDEN, bits, block.h, HIDDEN, block.s, block.z, scratch);
-        t->product(n, &hidden, &fc2, &sum, NULL);
+        t->product(n, &hidden, &fc2, &sum, bytes);
     }
 }
 

@@ -44,6 +44,7 @@ typedef struct dfqi_int_rows {
     const float *scale;
     const int32_t *zero_point; /* NULL: 0 */
     int one_grid;              /* 1: scale and zero_point have one entry for all rows; 0: [m] */
+    int32_t most;              /* the largest code, or zero point of an image; 0: 255 */
 } dfqi_int_rows;
 
 /* A right operand c[n,k]: panels of 16 rows, in them groups of 4 codes of each row,
@@ -132,8 +133,8 @@ typedef struct dfqi_int_kernels {
     /* -- products --------------------------------------------------------------------------- */
 
     /* a[m,k] times b[n,k]^T. Blocks of about 64 rows, through all layers of a block of a network,
-     * keep what they hand on in the L2 cache. scratch: dfqi_int_product_scratch bytes; panels with
-     * grids of groups become bytes there, once for a block of rows. */
+     * keep what they hand on in the L2 cache. scratch: dfqi_int_product_scratch bytes; panels
+     * become there what products take, once for a block of rows. */
     void (*product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
                     const dfqi_int_output *out, uint8_t *scratch);
     /* The same where each span of b->k codes has grids of rows of its own: scale and zero point of
@@ -152,7 +153,8 @@ typedef struct dfqi_int_kernels {
      * are pixels, from the image's first one on. scratch: dfqi_int_conv_scratch bytes. */
     void (*conv)(const dfqi_conv_shape *s, int64_t first, int64_t rows, const dfqi_int_rows *a,
                  const dfqi_int_matrix *b, const dfqi_int_output *out, uint8_t *scratch);
-    /* The same with one filter for each channel, b packed by dfqi_int_pack_depthwise. */
+    /* The same with one filter for each channel, b packed by dfqi_int_pack_depthwise. scratch:
+     * dfqi_int_depthwise_scratch bytes. */
     void (*depthwise)(const dfqi_conv_shape *s, int64_t first, int64_t rows, const dfqi_int_rows *a,
                       const dfqi_int_matrix *b, const dfqi_int_output *out, uint8_t *scratch);
 
@@ -179,7 +181,7 @@ int32_t dfqi_int_kernels_list(const dfqi_int_kernels **out, int32_t max);
 int64_t dfqi_int_packed_bytes(int64_t n, int64_t spans, int64_t k, int bits);
 /* Bytes of the codes of b, and of its grids: n, k, spans, nibbles and grid_columns count. */
 int64_t dfqi_int_matrix_bytes(const dfqi_int_matrix *b);
-/* Bytes of scratch that products with b need; 0 without grids. */
+/* Bytes of scratch that products with b need. */
 int64_t dfqi_int_product_scratch(const dfqi_int_matrix *b);
 
 /* Packs codes[n,k] with `bits` bits into packed[dfqi_int_packed_bytes(n, 1, k, bits)] and, if sum
@@ -230,6 +232,13 @@ DFQI_CHECKED dfq_status dfqi_int_pack_depthwise(dfq_context *ctx, const char *la
                                                 uint8_t *packed, int32_t *sum, dfqi_int_matrix *b);
 /* Bytes of scratch that conv and depthwise need. */
 int64_t dfqi_int_conv_scratch(const dfqi_conv_shape *s);
+int64_t dfqi_int_depthwise_scratch(const dfqi_conv_shape *s);
+
+/* Are rows of the left operand pixels as they are? */
+static inline int dfqi_int_is_product(const dfqi_conv_shape *s)
+{
+    return s->kernel_y * s->kernel_x == 1 && s->stride == 1 && s->pad == 0;
+}
 
 /* Rows first .. first + n of a right operand; first is a multiple of 16. For splitting columns of a
  * product among threads. */

@@ -8,7 +8,9 @@
 
 enum {
     DFQI_INT_BLOCK = DFQI_INT_PANEL * DFQI_INT_GROUP, /* bytes of a group of a panel */
-    DFQI_INT_UNPACKED = 2                             /* panels that are unpacked together */
+    /* Panels of bytes that unpacked weights take: two panels, or one as bytes and as words. */
+    DFQI_INT_UNPACKED = 3,
+    DFQI_INT_WORD_ROWS = 96 /* of a left operand, that are words at a time */
 };
 
 static inline int64_t dfqi_int_groups(int64_t k)
@@ -53,6 +55,12 @@ static inline int64_t dfqi_int_grid_at(const dfqi_int_matrix *b, int64_t j, int6
 {
     return j / DFQI_INT_PANEL * dfqi_int_panel_bytes(b) + dfqi_int_panel_codes(b) +
            (span * b->k + p) / b->grid_columns * DFQI_INT_PANEL + j % DFQI_INT_PANEL;
+}
+
+/* Bytes of scratch for unpacked weights; rows that are words are behind them. */
+static inline int64_t dfqi_int_weights_scratch(const dfqi_int_matrix *b)
+{
+    return DFQI_INT_UNPACKED * b->spans * dfqi_int_span_bytes(b->k, 0);
 }
 
 /* Bytes of the rows, with their padding, of which a convolution makes a copy at

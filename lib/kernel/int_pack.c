@@ -18,7 +18,7 @@ int64_t dfqi_int_matrix_bytes(const dfqi_int_matrix *b)
 
 int64_t dfqi_int_product_scratch(const dfqi_int_matrix *b)
 {
-    return b->grid_columns > 0 ? DFQI_INT_UNPACKED * b->spans * dfqi_int_span_bytes(b->k, 0) : 0;
+    return dfqi_int_weights_scratch(b) + DFQI_INT_WORD_ROWS * 2 * b->spans * dfqi_int_row(b->k);
 }
 
 /* The codes of a row as they come: [channels][taps]. They are packed taps after
@@ -192,11 +192,17 @@ dfq_status dfqi_int_pack_conv(dfq_context *ctx, const char *layer, const dfqi_co
     return pack(ctx, layer, &f, bits, codes, packed, sum, b);
 }
 
-/* Depthwise convolutions put the columns of taps of a row beside each other,
- * behind the band. */
 int64_t dfqi_int_conv_scratch(const dfqi_conv_shape *s)
 {
-    enum { PANELS = 4 }; /* of a depthwise convolution, whose columns are made together */
+    const dfqi_int_matrix b = {.k = dfqi_int_conv_span(s), .spans = dfqi_int_conv_spans(s)};
+    if (dfqi_int_is_product(s)) return dfqi_int_product_scratch(&b);
+    return dfqi_int_weights_scratch(&b) + 2 * dfqi_int_band_bytes(s);
+}
+
+/* The columns of taps of a row are beside each other, behind the band. */
+int64_t dfqi_int_depthwise_scratch(const dfqi_conv_shape *s)
+{
+    enum { PANELS = 4 }; /* whose columns are made together */
     const dfqi_conv_axis x = dfqi_conv_axis_x(0, s);
     return dfqi_int_band_bytes(s) +
            dfqi_conv_row(&x, PANELS * dfqi_int_groups(s->kernel_y) * DFQI_INT_BLOCK);

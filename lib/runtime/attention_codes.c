@@ -9,6 +9,7 @@ typedef struct memory {
     uint8_t *keys, *values, *queries, *map;
     float *key_scale, *value_scale, *query_scale, *map_scale, *scores;
     int32_t *key_sum, *query_zero_point;
+    uint8_t *product;
 } memory;
 
 /* `bytes` of whole cache lines, *at behind `base`; *at goes behind them. */
@@ -49,6 +50,9 @@ static size_t cut(const dfqi_rt_attention *a, char *base, memory *m)
     m->scores = carve(base, &at, word * q * score_row(a));
     m->map = carve(base, &at, q * map_row(a));
     m->map_scale = carve(base, &at, word * q);
+    const int64_t of_keys = dfqi_int_product_scratch(&(dfqi_int_matrix){.k = d, .spans = 1});
+    const int64_t of_values = dfqi_int_product_scratch(&(dfqi_int_matrix){.k = n, .spans = 1});
+    m->product = carve(base, &at, of_keys > of_values ? of_keys : of_values);
     return at;
 }
 
@@ -74,8 +78,12 @@ void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f,
     const dfqi_int_rows queries = {.codes = m.queries,
                                    .ld = dfqi_int_row(d),
                                    .scale = m.query_scale,
-                                   .zero_point = m.query_zero_point};
-    const dfqi_int_rows map = {.codes = m.map, .ld = map_row(a), .scale = m.map_scale};
+                                   .zero_point = m.query_zero_point,
+                                   .most = (1 << a->bits[DFQI_RT_QUERY]) - 1};
+    const dfqi_int_rows map = {.codes = m.map,
+                               .ld = map_row(a),
+                               .scale = m.map_scale,
+                               .most = (1 << a->bits[DFQI_RT_MAP]) - 1};
     k->pack_rows(n, d, a->bits[DFQI_RT_KEY], qkv + out, wide, m.keys, m.key_scale, m.key_sum);
     k->pack_columns(n, d, a->bits[DFQI_RT_VALUES], qkv + 2 * out, wide, m.values, m.value_scale,
                     NULL);
@@ -83,10 +91,11 @@ void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f,
         const int64_t rows = first + count - i < QUERIES ? first + count - i : QUERIES;
         k->quantize_rows(rows, d, a->bits[DFQI_RT_QUERY], qkv + (a->first_query + i) * wide, wide,
                          m.queries, queries.ld, m.query_scale, m.query_zero_point);
-        k->product(rows, &queries, &keys, &(dfqi_int_output){.y = m.scores, .ld_y = ld}, NULL);
+        k->product(rows, &queries, &keys, &(dfqi_int_output){.y = m.scores, .ld_y = ld}, m.product);
         dfqi_rt_attention_bias(a, f, h, i, rows, m.scores);
         k->softmax(rows, n, a->scale, m.scores, ld, a->bits[DFQI_RT_MAP], m.map, map.ld,
                    m.map_scale);
-        k->product(rows, &map, &values, &(dfqi_int_output){.y = h->y + i * out, .ld_y = out}, NULL);
+        k->product(rows, &map, &values, &(dfqi_int_output){.y = h->y + i * out, .ld_y = out},
+                   m.product);
     }
 }

@@ -111,7 +111,8 @@ dfqi_int_rows dfqi_rt_product_operand(const dfqi_rt_step *s, const dfqi_rt_frame
                        .ld = dfqi_int_row(s->cols),
                        .scale = &s->scale,
                        .zero_point = &s->zero_point,
-                       .one_grid = 1};
+                       .one_grid = 1,
+                       .most = s->most};
     if (s->in[Q_SCALE] < 0) return a;
     a.scale = dfqi_rt_at(f, s->in[Q_SCALE], units, first);
     if (s->in[Q_ZERO_POINT] >= 0) a.zero_point = dfqi_rt_at(f, s->in[Q_ZERO_POINT], units, first);
@@ -186,10 +187,10 @@ static void run_images(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t fi
     enum { PART = 4 * DFQI_INT_PANEL };
     const dfqi_conv_shape *c = &s->shape;
     const int64_t filters = s->matrix.n;
-    if (c->kernel_y * c->kernel_x == 1 && c->stride == 1 && c->pad == 0) { /* rows are pixels */
+    if (dfqi_int_is_product(c)) {
         const dfqi_int_rows a = dfqi_rt_product_operand(s, f, 1, first);
         const dfqi_int_output o = dfqi_rt_product_output(s, f, 1, first);
-        f->p->ik->product(count * c->out_y * c->out_x, &a, &s->matrix, &o, NULL);
+        f->p->ik->product(count * c->out_y * c->out_x, &a, &s->matrix, &o, (uint8_t *)f->scratch);
         return;
     }
     for (int64_t from = 0; from < filters; from += PART) {
@@ -245,11 +246,16 @@ static void set_operand(dfqi_rt_builder *b, const chain *c, dfqi_rt_step *s)
     s->cols = dfqi_value_last(dfqi_graph_value(b->g, id));
     s->group = dfqi_rt_group_of(q);
     if (dfqi_rt_is_level(q)) s->zero_point = (1 << q->attr.i[0]) - 1;
-    if (q->op != DFQI_OP_FQ) return;
+    if (q->op != DFQI_OP_FQ) {
+        s->most = (1 << q->attr.i[0]) - 1 + s->zero_point;
+        return;
+    }
     /* scales of channels are in the weights, zero points in their sums (int_kernel.h) */
     const bool one = dfqi_value_count(dfqi_graph_value(b->g, q->in[1])) == 1;
     s->scale = one ? dfqi_rt_grid_scale(b, q) : 1.0f;
     s->zero_point = one ? dfqi_rt_grid_zero_point(b, q, 0) : 1;
+    s->most = (int32_t)(q->attr.f[1] - q->attr.f[0]);
+    if (s->zero_point > s->most) s->most = s->zero_point;
 }
 
 static void set_output(dfqi_rt_builder *b, const chain *c, const dfqi_node *n, dfqi_rt_step *s)
@@ -297,7 +303,8 @@ void dfqi_rt_product_add(dfqi_rt_builder *b, const dfqi_node *n)
         s->divisible = s->by_rows ? s->shape.out_y / ROWS : s->shape.o / filters_together(s);
         if (s->divisible < 1) s->divisible = 1;
         s->parts = 1; /* so that a thread finds the rows that it made in its cache */
-        s->scratch = (size_t)dfqi_int_conv_scratch(&s->shape);
+        s->scratch = (size_t)(s->depthwise ? dfqi_int_depthwise_scratch(&s->shape)
+                                           : dfqi_int_conv_scratch(&s->shape));
     }
     s->n_in = OPERANDS;
     s->in[BIAS] = dfqi_rt_weight_of(b, c.base, c.norm, dfqi_rt_quantizer_of(b, c.base->in[0]), s);

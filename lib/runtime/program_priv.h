@@ -74,7 +74,7 @@ typedef struct dfqi_rt_step {
     /* the one static grid of its operand, of what is added (scale 0: floats), and of the result
      * (grid.scale NULL: floats); zero points of operands are less qmin */
     float scale, added_scale, grid_scale, grid_zero_point;
-    int32_t zero_point, added_zero_point;
+    int32_t zero_point, added_zero_point, most; /* most: the largest code of the left operand */
     dfqi_grid grid;
     dfqi_int_matrix matrix;
     dfqi_conv_shape shape;

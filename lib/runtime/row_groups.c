@@ -102,7 +102,8 @@ void dfqi_rt_run_product_groups(const dfqi_rt_step *s, const dfqi_rt_frame *f, i
                        .ld = all.ld,
                        .scale = scales,
                        .zero_point = level ? all.zero_point : zero_points,
-                       .one_grid = level};
+                       .one_grid = level,
+                       .most = all.most};
     for (int64_t r = 0; r < rows; r += ROWS) {
         const int64_t n = rows - r < ROWS ? rows - r : ROWS;
         gather(n, groups, all.scale + r * groups, level ? NULL : all.zero_point + r * groups,

@@ -27,11 +27,12 @@ static dfqi_conv_shape take_shape(pages *p, int pooling)
 /* A random image with one grid. */
 static dfqi_int_rows take_image(pages *p, const dfqi_conv_shape *s)
 {
-    dfqi_int_rows a = {.ld = dfqi_int_row(s->c), .one_grid = 1};
+    dfqi_int_rows a = {.ld = dfqi_int_row(s->c), .one_grid = 1, .most = take_most(p)};
     int how = (int)draw(p, 0, 3);
-    a.codes = take_bytes(p, (size_t)(s->in_y * s->in_x * a.ld), how == 0 ? 255 : 0, 255);
+    const int32_t most = a.most ? a.most : 255;
+    a.codes = take_bytes(p, (size_t)(s->in_y * s->in_x * a.ld), how == 0 ? most : 0, most);
     a.scale = take_floats(p, 1, 1e-3f, 1.0f);
-    a.zero_point = how == 1 ? NULL : take_ints(p, 1, 0, 255);
+    a.zero_point = how == 1 ? NULL : take_ints(p, 1, 0, most);
     return a;
 }
 
@@ -71,7 +72,8 @@ static void check_conv(const dfqi_int_kernels *t, dfq_context *ctx, pages *p,
         depthwise ? dfqi_int_depthwise_bytes(s)
                   : dfqi_int_packed_bytes(o, dfqi_int_conv_spans(s), dfqi_int_conv_span(s), bits);
     uint8_t *packed = pages_take(p, (size_t)bytes, 1);
-    uint8_t *scratch = pages_take(p, (size_t)dfqi_int_conv_scratch(s), 1);
+    const int64_t room = depthwise ? dfqi_int_depthwise_scratch(s) : dfqi_int_conv_scratch(s);
+    uint8_t *scratch = pages_take(p, (size_t)room, 1);
     const float *scale = take_floats(p, (size_t)o, 1e-3f, 0.1f);
     dfqi_int_matrix b;
     ck_assert_int_eq((depthwise ? dfqi_int_pack_depthwise
@@ -151,14 +153,14 @@ START_TEST(test_depthwise_ties)
                                                  take_ints(&p, (size_t)c, 0, 0), &b),
                          DFQ_OK);
         const size_t pixels = (size_t)(s.in_y * s.in_x * dfqi_int_row(c));
-        const dfqi_int_rows a = {take_bytes(&p, pixels, code, code), dfqi_int_row(c), scales, NULL,
-                                 1};
+        const dfqi_int_rows a = {
+            take_bytes(&p, pixels, code, code), dfqi_int_row(c), scales, NULL, 1, 0};
         target to = {.grid = {scales + 1, NULL, 1, 0.0f, 255.0f}};
         to.out = (dfqi_int_output){.q = take_bytes(&p, (size_t)(out * out * c), 0, 0), .ld_q = c};
         wanted w = want_product(&p, &to, &a, &b, out * out, sums_of(&p, &s, &a, ones, 1));
         to.out.grid = &to.grid;
         t->depthwise(&s, 0, out, &a, &b, &to.out,
-                     pages_take(&p, (size_t)dfqi_int_conv_scratch(&s), 1));
+                     pages_take(&p, (size_t)dfqi_int_depthwise_scratch(&s), 1));
         check_target(&to, out * out, &w, t->name);
         pages_end(&p);
     }

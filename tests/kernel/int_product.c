@@ -1,4 +1,6 @@
 /* Packing and products. */
+#include <stdlib.h>
+
 #include "kernel/int_support.h"
 #include "kernel/weight_groups.h"
 
@@ -7,10 +9,11 @@ enum { ROUNDS = 200 };
 /* The random left operand q[m,k]. */
 static dfqi_int_rows take_rows(pages *p, int64_t m, int64_t k)
 {
-    int how = (int)draw(p, 0, 3); /* 0: all 255, 1: 4 bits */
-    dfqi_int_rows a = {.ld = dfqi_int_row(k) + draw(p, 0, 9)};
+    int how = (int)draw(p, 0, 3); /* 0: all the largest, 1: 4 bits, which is not told */
+    dfqi_int_rows a = {.ld = dfqi_int_row(k) + draw(p, 0, 9), .most = take_most(p)};
     size_t bytes = (size_t)((m - 1) * a.ld + dfqi_int_row(k));
-    a.codes = take_bytes(p, bytes, how == 0 ? 255 : 0, how == 1 ? 15 : 255);
+    const int32_t most = a.most ? a.most : 255;
+    a.codes = take_bytes(p, bytes, how == 0 ? most : 0, how == 1 && !a.most ? 15 : most);
     take_grids(p, &a, m);
     return a;
 }
@@ -124,26 +127,30 @@ START_TEST(test_extremes)
     const dfqi_int_kernels *t = int_table(_i);
     dfq_context *ctx = context();
     pages p = pages_begin((uint64_t)_i);
+    uint8_t *scratch = malloc((size_t)dfqi_int_product_scratch(
+        &(dfqi_int_matrix){.k = DFQI_INT_K, .spans = 1})); /* large: pages would take long */
     for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
         for (int bits = 2; bits <= 8; bits++)
-            for (int high = 0; high < 4; high++) {
+            for (int high = 0; high < 8; high++) {
                 int64_t k = lengths[l], half = 1 << (bits - 1);
                 int8_t code = (int8_t)(high & 1 ? half - 1 : -half);
-                uint8_t q = high & 2 ? 255 : 0;
+                const int32_t most = high & 4 ? take_most(&p) : 255;
+                uint8_t q = high & 2 ? (uint8_t)(most ? most : 255) : 0;
                 int8_t *codes = pages_take(&p, (size_t)k, 1);
                 memset(codes, code, (size_t)k);
                 dfqi_int_matrix b = take_matrix(ctx, &p, 1, k, bits, codes);
                 *(float *)(uintptr_t)b.scale = 1.0f;
                 float one = 1.0f, y;
                 int32_t zero = 255 - q;
-                dfqi_int_rows a = {take_bytes(&p, (size_t)dfqi_int_row(k), q, q), k, &one, &zero,
-                                   1};
+                dfqi_int_rows a = {
+                    take_bytes(&p, (size_t)dfqi_int_row(k), q, q), k, &one, &zero, 1, most};
                 dfqi_int_output out = {.y = &y, .ld_y = 1};
-                t->product(1, &a, &b, &out, NULL);
+                t->product(1, &a, &b, &out, scratch);
                 ck_assert_int_eq(b.sum[0], code * k);
                 ck_assert_float_eq(y, (float)((q - zero) * code * k));
                 pages_end(&p);
             }
+    free(scratch);
     dfq_context_release(ctx);
 }
 END_TEST
@@ -193,11 +200,11 @@ START_TEST(test_nan)
     pages p = pages_begin((uint64_t)_i);
     float y[M * N], *scale = take_floats(&p, M, 0.5f, 1.0f);
     dfqi_int_matrix b = take_matrix(ctx, &p, N, K, 8, take_codes(&p, N * K, 8));
-    dfqi_int_rows a = {take_bytes(&p, M * 12, 0, 255), 12, scale, take_ints(&p, M, 0, 255), 0};
+    dfqi_int_rows a = {take_bytes(&p, M * 12, 0, 255), 12, scale, take_ints(&p, M, 0, 255), 0, 0};
     dfqi_int_output out = {.y = y, .ld_y = N, .relu = 1, .cap = 6.0f};
     scale[7] = NAN;
     *(float *)(uintptr_t)&b.scale[20] = NAN;
-    t->product(M, &a, &b, &out, NULL);
+    t->product(M, &a, &b, &out, take_scratch(&p, &b));
     for (int i = 0; i < M * N; i++)
         ck_assert_msg((isnan(y[i]) != 0) == (i / N == 7 || i % N == 20), "%s: [%d,%d] is %g",
                       t->name, i / N, i % N, (double)y[i]);
@@ -241,7 +248,9 @@ static void check_spans(const dfqi_int_kernels *t, dfq_context *ctx, pages *p, i
     dfqi_int_matrix b = bits > 0 ? take_spans(ctx, p, n, spans, k, bits, codes)
                                  : take_groups(ctx, p, n, spans, k, &codes);
     const int64_t row = all + draw(p, 0, 9);
-    const dfqi_int_rows a = {.codes = take_bytes(p, (size_t)((m - 1) * row + all), 0, 255),
+    const int32_t most = take_most(p), top = most ? most : 255;
+    const dfqi_int_rows a = {.codes = take_bytes(p, (size_t)((m - 1) * row + all), 0, top),
+                             .most = most,
                              .ld = row,
                              .scale = take_floats(p, grids, 1e-3f, 1.0f),
                              .zero_point = take_ints(p, grids, 0, 255),
@@ -370,7 +379,7 @@ static void check_ties(const dfqi_int_kernels *t, dfq_context *ctx, pages *p)
     out.out.add_zero_point = (int32_t)draw(p, 0, 20);
     wanted w = want_product(p, &out, &a, &b, m, sums_of(p, m, n, k, &a, ones));
     out.out.grid = &out.grid;
-    t->product(m, &a, &b, &out.out, NULL);
+    t->product(m, &a, &b, &out.out, take_scratch(p, &b));
     check_target(&out, m, &w, t->name);
     pages_end(p);
 }

@@ -117,6 +117,12 @@ int8_t *take_codes(pages *p, size_t count, int bits)
     return codes;
 }
 
+int32_t take_most(pages *p)
+{
+    static const int32_t most[] = {0, 1, 7, 15, 30, 62, 63, 126, 127, 128, 255};
+    return most[draw(p, 0, (int32_t)(sizeof most / sizeof *most) - 1)];
+}
+
 /* -- outputs of products ----------------------------------------------------------------------- */
 
 void take_grids(pages *p, dfqi_int_rows *a, int64_t m)

@@ -52,6 +52,8 @@ int8_t *take_codes(pages *p, size_t count, int bits);
 
 /* -- products ---------------------------------------------------------------------------------- */
 
+/* Some largest code of a left operand, 0: it is not told. */
+int32_t take_most(pages *p);
 /* Random grids of m rows, or one for all. */
 void take_grids(pages *p, dfqi_int_rows *a, int64_t m);
 

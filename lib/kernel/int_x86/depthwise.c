@@ -76,7 +76,7 @@ void INT_ISA(depthwise)(const dfqi_conv_shape *s, int64_t first, int64_t rows,
         return;
     }
 #endif
-    const conv_bands bands = conv_bands_make(s, a, scratch);
+    const conv_bands bands = conv_bands_make(s, a, 0, scratch);
     dw_row r = {.s = s, .pixel = bands.pixel, .groups = dfqi_int_groups(s->kernel_y)};
     r.width = bands.before + s->in_x + bands.after;
     r.columns = scratch + dfqi_int_band_bytes(s);

@@ -42,11 +42,11 @@ static int dw_fits(const dfqi_conv_shape *s, int64_t rows, const dfqi_int_output
 }
 
 /* 64 numbers of 32 bits, in the order of the vectors. */
-static void dw_order(const void *x, void *vectors, size_t next)
+static void dw_order(const void *x, vi *vectors)
 {
     for (size_t k = 0; k < DW_VECTORS; k++)
         for (size_t l = 0; l < 4; l++)
-            memcpy((char *)vectors + next * k + 16 * l, (const char *)x + 64 * l + 16 * k, 16);
+            memcpy((char *)&vectors[k] + 16 * l, (const char *)x + 64 * l + 16 * k, 16);
 }
 
 /* Numbers of n channels for all bytes of a vector: those of each stream, and of the first channel
@@ -58,11 +58,11 @@ static void dw_spread(const void *x, int64_t n, int64_t width, void *out)
 }
 
 /* The same, in the order of the vectors. */
-static void dw_lanes(const void *x, int64_t n, int64_t width, void *vectors, size_t next)
+static void dw_lanes(const void *x, int64_t n, int64_t width, vi *vectors)
 {
     int32_t spread[DW_BYTES];
     if (n < DW_BYTES) dw_spread(x, n, width, spread);
-    dw_order(n < DW_BYTES ? spread : x, vectors, next);
+    dw_order(n < DW_BYTES ? spread : x, vectors);
 }
 
 static void dw_taps(const dfqi_int_matrix *b, int64_t first, int64_t n, int64_t width, dw_block *w)
@@ -74,7 +74,7 @@ static void dw_taps(const dfqi_int_matrix *b, int64_t first, int64_t n, int64_t 
         for (int64_t i = 0; i < panels; i++)
             memcpy(taps + i * DFQI_INT_BLOCK, codes + i * panel + v * DFQI_INT_BLOCK,
                    DFQI_INT_BLOCK);
-        dw_lanes(taps, n, width, w->taps[0][v], sizeof w->taps[0][v][0]);
+        dw_lanes(taps, n, width, w->taps[0][v]);
         for (int k = 0; k < DW_VECTORS; k++)
             w->taps[1][v][k] = _mm512_slli_epi32(w->taps[0][v][k], 8);
     }
@@ -88,11 +88,13 @@ static void dw_block_make(const dfqi_int_rows *a, const dfqi_int_matrix *b,
     float no_bias[DW_BYTES];
     int32_t no_sum[DW_BYTES] = {0};
     for (int i = 0; i < DW_BYTES; i++) no_bias[i] = -0.0f;
-    dw_lanes(b->scale + first, n, width, &w->factors[0].scale, sizeof w->factors[0]);
-    dw_lanes(out->bias ? out->bias + first : no_bias, n, width, &w->factors[0].bias,
-             sizeof w->factors[0]);
-    dw_lanes(a->zero_point ? b->sum + first : no_sum, n, width, &w->factors[0].sum,
-             sizeof w->factors[0]);
+    vi lanes[3][DW_VECTORS];
+    dw_lanes(b->scale + first, n, width, lanes[0]);
+    dw_lanes(out->bias ? out->bias + first : no_bias, n, width, lanes[1]);
+    dw_lanes(a->zero_point ? b->sum + first : no_sum, n, width, lanes[2]);
+    for (int k = 0; k < DW_VECTORS; k++)
+        w->factors[k] = (finish_factors){_mm512_castsi512_ps(lanes[0][k]),
+                                         _mm512_castsi512_ps(lanes[1][k]), lanes[2][k]};
     dw_taps(b, first, n, width, w);
     for (int k = 0; k < DW_VECTORS && a->zero_point; k++)
         w->factors[k].sum = vi_mul(w->factors[k].sum, vi_set(a->zero_point[0]));

@@ -37,7 +37,8 @@ typedef struct tile {
     const uint8_t *next; /* those of the next tile, soon */
     int64_t groups;      /* of a span */
     int nibbles;
-    int32_t *sums; /* [rows][TILE_PANELS * 16] */
+    int64_t together; /* as in tile_weights */
+    int32_t *sums;    /* [rows][TILE_PANELS * 16] */
     tile_floats floats;
     tile_codes *codes;
     const tile_spans *spans;
@@ -162,6 +163,7 @@ void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
               .next = p->weights.next,
               .groups = p->groups,
               .nibbles = p->weights.nibbles,
+              .together = p->weights.together,
               .sums = sums,
               .codes = &codes};
     if (TILE_MAKES_FLOATS) t.floats = floats_of(p, r, &grids);
@@ -232,7 +234,7 @@ int INT_ISA(span_tiles)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix
     for (int64_t j = 0; j < b->n; j += LD) {
         int64_t most;
         const tile_fn *tiles = tiles_of(tile_panels_from(b, j), &most);
-        const tile_weights w = INT_ISA(weights)(b, j, scratch);
+        const tile_weights w = INT_ISA(weights)(a, b, j, scratch);
         const int64_t n = (m + most - 1) / most, rows = m / n, more = m % n;
         tile_spans o;
         tile t = {.rows = &step,

@@ -10,6 +10,11 @@ enum { TILE_PANELS = 2, TILE_ROWS = 16, TILE_MAKES_FLOATS = 1 }; /* of a tile, a
 #else
 enum { TILE_PANELS = 1, TILE_ROWS = 6, TILE_MAKES_FLOATS = 0 };
 #endif
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+enum { TILE_TAKES_WORDS = 0 };
+#else
+enum { TILE_TAKES_WORDS = 1 }; /* words.h */
+#endif
 
 /* Where a run of rows of the left operand lies: pixels of a row of an image, or
  * rows. */
@@ -24,8 +29,9 @@ typedef struct tile_rows {
 /* Where the codes of some panels lie; without grids of groups. */
 typedef struct tile_weights {
     const uint8_t *codes; /* of the first panel */
-    int64_t panel;        /* bytes to the next one */
+    int64_t panel, span;  /* bytes to the next one; of a span */
     int nibbles;
+    int64_t together;    /* AVX2: results of vpmaddubsw that are added in 16 bits; 0: words */
     const uint8_t *next; /* behind these panels, to be read soon */
 } tile_weights;
 
@@ -43,9 +49,23 @@ static inline int64_t tile_panels_from(const dfqi_int_matrix *b, int64_t first)
     return b->n - first > DFQI_INT_PANEL ? TILE_PANELS : 1;
 }
 
-/* The weights of these panels: as they are, or with grids as bytes in scratch
- * (dfqi_int_product_scratch). first: a multiple of 16. */
-tile_weights INT_ISA(weights)(const dfqi_int_matrix *b, int64_t first, uint8_t *scratch);
+/* Results of vpmaddubsw, each the sum of two products of a code of a with one of b, that are at
+ * most 16 bits when added. */
+static inline int64_t tile_together(const dfqi_int_rows *a, const dfqi_int_matrix *b)
+{
+    const int64_t most = a->most > 0 ? a->most : 255;
+    return INT16_MAX / (2 * most * (b->nibbles && b->grid_columns == 0 ? 8 : 128));
+}
+
+static inline int tile_takes_words(const dfqi_int_rows *a, const dfqi_int_matrix *b)
+{
+    return TILE_TAKES_WORDS && tile_together(a, b) == 0;
+}
+
+/* The weights of these panels, for products with a: as they are, or in scratch
+ * (dfqi_int_weights_scratch) as bytes or words. first: a multiple of 16. */
+tile_weights INT_ISA(weights)(const dfqi_int_rows *a, const dfqi_int_matrix *b, int64_t first,
+                              uint8_t *scratch);
 
 /* The panels from column `first` on, whose weights are w. */
 static inline void tile_panels_at(const dfqi_int_rows *a, const dfqi_int_matrix *b,

@@ -1,5 +1,7 @@
-/* Panels of weights with grids of groups (kernel/weight_groups.h) become bytes: m u - m z. */
+/* Panels of weights as tiles take them. Those with grids of groups (kernel/weight_groups.h) become
+ * bytes: m u - m z. */
 #include "kernel/int_x86/tile.h"
+#include "kernel/int_x86/words.h"
 
 /* Grids of a group, for half the rows of a panel. */
 typedef struct half_grids {
@@ -50,15 +52,60 @@ static void unpack(const uint8_t *w, int64_t blocks, int64_t steps, uint8_t *to)
     }
 }
 
-tile_weights INT_ISA(weights)(const dfqi_int_matrix *b, int64_t first, uint8_t *scratch)
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+tile_weights INT_ISA(weights)(const dfqi_int_rows *a, const dfqi_int_matrix *b, int64_t first,
+                              uint8_t *scratch)
 {
-    const int64_t panel = dfqi_int_panel_bytes(b);
+    const int64_t panel = dfqi_int_panel_bytes(b), panels = tile_panels_from(b, first);
     const int64_t bytes = b->spans * dfqi_int_span_bytes(b->k, 0);
-    const int64_t panels = tile_panels_from(b, first);
     const uint8_t *w = b->codes + first / DFQI_INT_PANEL * panel, *next = w + panels * panel;
-    if (b->grid_columns == 0) return (tile_weights){w, panel, b->nibbles, next};
+    tile_weights t = {.codes = w,
+                      .panel = panel,
+                      .span = dfqi_int_span_bytes(b->k, b->nibbles),
+                      .nibbles = b->nibbles,
+                      .next = next};
+    (void)a;
+    if (b->grid_columns == 0) return t;
     for (int64_t i = 0; i < panels; i++)
         unpack(w + i * panel, dfqi_int_panel_codes(b) / DFQI_INT_BLOCK,
                b->grid_columns / (2 * DFQI_INT_GROUP), scratch + i * bytes);
-    return (tile_weights){scratch, bytes, 0, next};
+    return (tile_weights){scratch, bytes, dfqi_int_span_bytes(b->k, 0), 0, 0, next};
 }
+#else
+/* A span of nibbles, as bytes. */
+static void unpack_nibbles(const uint8_t *w, int64_t groups, uint8_t *to)
+{
+    const __m256i four = _mm256_set1_epi8(15), sign = _mm256_set1_epi8(8);
+    for (int64_t g = 0; g < groups; g++, to += DFQI_INT_BLOCK) {
+        for (int half = 0; half < DFQI_INT_BLOCK; half += 32) {
+            const __m256i two = _mm256_loadu_si256((const __m256i *)(const void *)(w + half));
+            const __m256i code = _mm256_and_si256(g % 2 ? _mm256_srli_epi16(two, 4) : two, four);
+            _mm256_storeu_si256((__m256i *)(void *)(to + half),
+                                _mm256_sub_epi8(_mm256_xor_si256(code, sign), sign));
+        }
+        w += g % 2 * DFQI_INT_BLOCK;
+    }
+}
+
+/* One panel. In scratch it is as bytes, and behind those as words. */
+tile_weights INT_ISA(weights)(const dfqi_int_rows *a, const dfqi_int_matrix *b, int64_t first,
+                              uint8_t *scratch)
+{
+    const int64_t groups = dfqi_int_groups(b->k), span = dfqi_int_span_bytes(b->k, 0);
+    const int64_t packed = dfqi_int_span_bytes(b->k, 1);
+    const uint8_t *w = b->codes + first / DFQI_INT_PANEL * dfqi_int_panel_bytes(b);
+    tile_weights t = {.codes = w, .span = span, .together = tile_together(a, b)};
+    if (b->nibbles) t.codes = scratch;
+    if (b->grid_columns > 0)
+        unpack(w, dfqi_int_panel_codes(b) / DFQI_INT_BLOCK, b->grid_columns / (2 * DFQI_INT_GROUP),
+               scratch);
+    else if (b->nibbles)
+        for (int64_t i = 0; i < b->spans; i++)
+            unpack_nibbles(w + i * packed, groups, scratch + i * span);
+    if (t.together > 0) return t;
+    words_of_panel(t.codes, b->spans * groups, scratch + b->spans * span);
+    t.codes = scratch + b->spans * span;
+    t.span = 2 * span;
+    return t;
+}
+#endif
