@@ -62,11 +62,11 @@ static void draw(const dfq_sensitivity *s, dfqi_rng *rng, dfq_bits_limits *l)
     }
     dfqi_pair *widths = calloc((size_t)s->table->n, sizeof *widths);
     if (!widths) exit(1);
-    int32_t bits = 3 + (int32_t)dfqi_rng_below(rng, 5);
+    int32_t bits = 3 + (int32_t)dfqi_rng_below(rng, 5), fused;
     for (int32_t i = 0; i < s->table->n; i++)
         widths[i] = (dfqi_pair){s->table->rows[i].has_weight ? bits : 0,
                                 s->table->rows[i].has_act ? bits : 0};
-    must(dfqi_bits_exact(c, widths, best, &l->latency_ms, &l->energy_mj));
+    must(dfqi_bits_exact(c, widths, best, &l->latency_ms, &l->energy_mj, &fused));
     l->latency_ms *= 1 + 0.1 * (double)dfqi_rng_uniform(rng);
     l->energy_mj *= 1 + 0.1 * (double)dfqi_rng_uniform(rng);
     l->area_mm2 = c->base_mm2[best] * (1 + 0.1 * (double)dfqi_rng_uniform(rng));

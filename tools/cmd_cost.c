@@ -128,6 +128,7 @@ static void json_cost(struct json *j, const char *member, const dfq_cost_info *c
         json_close(j, '}');
         json_text(j, "mapping", c->mapping);
     }
+    json_int(j, "fused", c->fused);
     json_count(j, "macs", c->macs);
     json_fraction(j, "cycles", c->cycles);
     json_fraction(j, "compute_cycles", c->compute_cycles);
@@ -271,6 +272,11 @@ static int print_text(struct session *s, const struct result *r)
     printf("\nlatency      %.4g ms, %.4g images a second; %.1f %% of the array in use\n",
            r->total.ms, 1e3 / r->total.ms, 100 * r->total.utilization);
     cost_print_parts(&r->total);
+    if (r->total.fused > 0) {
+        snprintf(text, sizeof text, "fused in %d blocks: scores stay in the buffer",
+                 (int)r->total.fused);
+        cost_print_wrapped("attention", text);
+    }
     printf("area         %.4g mm2 at 45 nm\n", r->total.area_mm2);
     return CODE_DONE;
 }

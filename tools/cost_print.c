@@ -69,7 +69,8 @@ static void write_label(const struct group *g, char *out, size_t size)
         k++;
     }
     out[at] = '\0';
-    if (g->n > 1) snprintf(out + at, size - at, " x %d", (int)g->n);
+    if (g->n > 1) at += (size_t)snprintf(out + at, size - at, " x %d", (int)g->n);
+    if (g->sum.fused && g->sum.macs > 0) snprintf(out + at, size - at, ", fused");
 }
 
 /* -- groups ------------------------------------------------------------------------------------ */
@@ -78,7 +79,8 @@ static int same_layer(const dfq_cost_info *a, const dfq_cost_info *b)
 {
     return a->kind == b->kind && a->stride == b->stride && a->weight_bits == b->weight_bits &&
            a->input_bits == b->input_bits && a->output_bits == b->output_bits &&
-           memcmp(a->dims, b->dims, sizeof a->dims) == 0 && names_alike(a->name, b->name);
+           a->fused == b->fused && memcmp(a->dims, b->dims, sizeof a->dims) == 0 &&
+           names_alike(a->name, b->name);
 }
 
 static void add_layer(struct group *g, const dfq_cost_info *c)

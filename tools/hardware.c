@@ -30,4 +30,5 @@ void hardware_json(struct json *j, const dfq_accelerator_config *hw)
     json_fraction(j, "dram_gb_per_s", hw->dram_gb_per_s);
     json_fraction(j, "glb_gb_per_s", hw->glb_gb_per_s);
     json_fraction(j, "area_mm2", hw->area_mm2);
+    json_int(j, "fused_attention", hw->fused_attention);
 }

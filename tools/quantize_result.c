@@ -39,6 +39,7 @@ static void json_choice(struct json *j, const dfq_bits_choice *c)
         json_fraction(j, "latency_ms", c->latency_ms);
         json_fraction(j, "energy_mj", c->energy_mj);
         json_fraction(j, "area_mm2", c->area_mm2);
+        json_int(j, "fused_attentions", c->fused_attentions);
     }
     json_close(j, '}');
 }
@@ -106,6 +107,9 @@ static void joint_print(const struct quantize *q)
     if (dfq_accelerator_get_config(q->accel, c->config, &hw) == DFQ_OK)
         printf("accelerator %lld of %lld: %s\n", (long long)c->config,
                (long long)dfq_accelerator_get_count(q->accel), hardware_words(&hw, words));
+    if (c->fused_attentions > 0)
+        printf("attention: fused in %d blocks: scores stay in the buffer\n",
+               (int)c->fused_attentions);
     front_print(q);
 }
 

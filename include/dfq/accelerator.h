@@ -39,20 +39,23 @@ enum {
 
 /** One accelerator. Filled by dfq_accelerator_get_config(). */
 typedef struct dfq_accelerator_config {
-    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
-    int32_t pe_x;         /**< columns of elements */
-    int32_t pe_y;         /**< rows of elements */
-    int32_t dataflow;     /**< DFQ_DATAFLOW_* */
-    int32_t pe_type;      /**< DFQ_PE_* */
-    int32_t word_bits;    /**< the widest operand; what prices of accesses are for */
-    int32_t psum_bits;    /**< of sums under way */
-    int32_t float_bits;   /**< of values that no quantizer rounds, in DRAM and buffer */
-    int64_t rf_words;     /**< register file of each element */
-    double glb_kb;        /**< global buffer */
-    double clock_mhz;     /**< of the array and the buffer */
-    double dram_gb_per_s; /**< bandwidth of DRAM, 1e9 bytes a second */
-    double glb_gb_per_s;  /**< bandwidth of the global buffer, 1e9 bytes a second */
-    double area_mm2;      /**< elements and buffer at 45 nm, and 5 % for network and control */
+    uint32_t struct_size;    /**< bytes the caller has room for; set before the call */
+    int32_t pe_x;            /**< columns of elements */
+    int32_t pe_y;            /**< rows of elements */
+    int32_t dataflow;        /**< DFQ_DATAFLOW_* */
+    int32_t pe_type;         /**< DFQ_PE_* */
+    int32_t word_bits;       /**< the widest operand; what prices of accesses are for */
+    int32_t psum_bits;       /**< of sums under way */
+    int32_t float_bits;      /**< of values that no quantizer rounds, in DRAM and buffer */
+    int64_t rf_words;        /**< register file of each element */
+    double glb_kb;           /**< global buffer */
+    double clock_mhz;        /**< of the array and the buffer */
+    double dram_gb_per_s;    /**< bandwidth of DRAM, 1e9 bytes a second */
+    double glb_gb_per_s;     /**< bandwidth of the global buffer, 1e9 bytes a second */
+    double area_mm2;         /**< elements and buffer at 45 nm, and 5 % for network and control */
+    int32_t fused_attention; /**< 1: scores of attention may stay in the buffer, 0: they go through
+                                  DRAM */
+    int32_t reserved;        /**< 0 */
 } dfq_accelerator_config;
 
 /** Name of preset i = 0, 1, ...; NULL behind the last. Static text. Any thread. */

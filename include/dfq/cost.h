@@ -47,39 +47,40 @@ enum {
 
 /** Costs of a layer, or of all of them, for one image. Energies are in pJ (1e-12 J). */
 typedef struct dfq_cost_info {
-    uint32_t struct_size;    /**< bytes the caller has room for; set before the call */
-    int32_t kind;            /**< DFQ_LAYER_* */
-    int32_t weight_bits;     /**< of the second operand in memory: the bits of its quantizer, or
+    uint32_t struct_size;  /**< bytes the caller has room for; set before the call */
+    int32_t kind;          /**< DFQ_LAYER_* */
+    int32_t weight_bits;   /**< of the second operand in memory: the bits of its quantizer, or
                                float_bits without one; 0: there is none, or it is a total */
-    int32_t input_bits;      /**< of the first operand in memory */
-    int32_t output_bits;     /**< of the result in memory: the widest that a reader needs */
-    int32_t reserved;        /**< 0 */
-    int64_t dims[8];         /**< G, N, C, M, P, Q, R, S: groups (or heads), images, channels and
+    int32_t input_bits;    /**< of the first operand in memory */
+    int32_t output_bits;   /**< of the result in memory: the widest that a reader needs */
+    int32_t fused;         /**< 1: of an attention whose scores stay in the buffer (docs/METHODS.md,
+                                  Fused attention). Of a total the number of such attentions */
+    int64_t dims[8];       /**< G, N, C, M, P, Q, R, S: groups (or heads), images, channels and
                                 filters of a group, output rows and columns, filter rows and
                                 columns; for DFQ_LAYER_ROWS P is the number of elements */
-    int64_t stride;          /**< of a convolution, both ways; else 1 */
-    double cycles;           /**< latency: the largest of the next three */
-    double compute_cycles;   /**< of the array, or of the lanes beside it, which add up groups of
+    int64_t stride;        /**< of a convolution, both ways; else 1 */
+    double cycles;         /**< latency: the largest of the next three */
+    double compute_cycles; /**< of the array, or of the lanes beside it, which add up groups of
                                 channels and find the grids of rows, if they take longer */
-    double dram_cycles;      /**< of the transfers of DRAM */
-    double glb_cycles;       /**< of the transfers of the global buffer */
-    double ms;               /**< latency */
-    double macs;             /**< multiply-accumulates */
-    double dram_bytes;       /**< read from and written to DRAM */
-    double utilization;      /**< macs / those that the array could do in these cycles */
-    double mac_pj;           /**< multiply-accumulates */
-    double rf_pj;            /**< register files and registers */
-    double noc_pj;           /**< network between buffer and elements */
-    double glb_pj;           /**< global buffer */
-    double dram_pj;          /**< DRAM */
-    double static_pj;        /**< static power (leakage) times the latency */
-    double total_pj;         /**< sum of the six */
-    double area_mm2;         /**< of the accelerator */
-    const char *name;        /**< of the layer, borrowed from the dfq_cost */
-    const char *mapping;     /**< as dfq_cost_evaluate_mapping() takes it, borrowed; NULL: none */
-    int32_t weight_group;    /**< columns of a weight that share a grid; 0: all of a row. Of a total
+    double dram_cycles;    /**< of the transfers of DRAM */
+    double glb_cycles;     /**< of the transfers of the global buffer */
+    double ms;             /**< latency */
+    double macs;           /**< multiply-accumulates */
+    double dram_bytes;     /**< read from and written to DRAM */
+    double utilization;    /**< macs / those that the array could do in these cycles */
+    double mac_pj;         /**< multiply-accumulates */
+    double rf_pj;          /**< register files and registers */
+    double noc_pj;         /**< network between buffer and elements */
+    double glb_pj;         /**< global buffer */
+    double dram_pj;        /**< DRAM */
+    double static_pj;      /**< static power (leakage) times the latency */
+    double total_pj;       /**< sum of the six */
+    double area_mm2;       /**< of the accelerator */
+    const char *name;      /**< of the layer, borrowed from the dfq_cost */
+    const char *mapping;   /**< as dfq_cost_evaluate_mapping() takes it, borrowed; NULL: none */
+    int32_t weight_group;  /**< columns of a weight that share a grid; 0: all of a row. Of a total
                                 the largest */
-    int32_t act_group;       /**< channels of the input that share a scale; 0: all of a row.
+    int32_t act_group;     /**< channels of the input that share a scale; 0: all of a row.
                                 Likewise */
     double weight_grid_bits; /**< scales and zero points of the second operand, bits for each word
                                   of it in memory, beside weight_bits */
@@ -110,7 +111,8 @@ DFQ_CHECKED dfq_status dfq_cost_get_layer(const dfq_cost *cost, int32_t i, dfq_c
  *  @return ::DFQ_E_INVALID if struct_size is not set. */
 DFQ_CHECKED dfq_status dfq_cost_get_total(const dfq_cost *cost, dfq_cost_info *out_info);
 
-/** Costs layer `i` under a mapping of the caller's.
+/** Costs layer `i` under a mapping of the caller's, by itself: what it reads and writes goes
+ *  through DRAM, also where the network's attention is fused.
  *  @param mapping loops from DRAM inwards, outermost first, a letter of "GNCMPQRS" and trips each:
  *                 "DRAM M3 N4 | GLB C2 | SPACE P13 R3 | RF Q13 S3". Trips beyond a dimension idle.
  *  @return ::DFQ_E_INVALID (no mapping, does not cover the layer, does not fit the accelerator, the

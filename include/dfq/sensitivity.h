@@ -128,6 +128,9 @@ typedef struct dfq_bits_choice {
     double gap;           /**< share of `predicted` by which other widths, with any of the
                                accelerators, could be better at most, 0..1, costs being sums over
                                layers; 0 if proved */
+    int32_t fused_attentions; /**< attentions whose scores stay in the accelerator's buffer, as
+                                   dfq_cost has them */
+    int32_t reserved;         /**< 0 */
 } dfq_bits_choice;
 
 /** Writes "no limit" everywhere: `size` must be sizeof(dfq_bits_limits) of the caller. */

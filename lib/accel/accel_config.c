@@ -48,9 +48,10 @@ bool dfqi_accel_space_equal(const dfqi_accel_space *a, const dfqi_accel_space *b
            same_values(&a->rf_words, &b->rf_words) && same_values(&a->dataflow, &b->dataflow) &&
            same_values(&a->pe, &b->pe) && same_values(&a->glb_kb, &b->glb_kb) &&
            a->word_bits == b->word_bits && a->psum_bits == b->psum_bits &&
-           a->float_bits == b->float_bits && a->clock_mhz == b->clock_mhz &&
-           a->dram_gb_per_s == b->dram_gb_per_s && a->glb_gb_per_s == b->glb_gb_per_s &&
-           a->priced == b->priced && (!a->priced || same_prices(&a->price, &b->price));
+           a->float_bits == b->float_bits && a->fused_attention == b->fused_attention &&
+           a->clock_mhz == b->clock_mhz && a->dram_gb_per_s == b->dram_gb_per_s &&
+           a->glb_gb_per_s == b->glb_gb_per_s && a->priced == b->priced &&
+           (!a->priced || same_prices(&a->price, &b->price));
 }
 
 static dfqi_prices prices_of(const dfqi_accel_config *t)
@@ -79,6 +80,7 @@ void dfqi_accel_space_config(const dfqi_accel_space *s, int64_t i, dfqi_accel_co
     dfqi_accel_config t = {.word_bits = s->word_bits,
                            .psum_bits = s->psum_bits,
                            .float_bits = s->float_bits,
+                           .fused_attention = s->fused_attention,
                            .clock_mhz = s->clock_mhz,
                            .dram_gb_per_s = s->dram_gb_per_s,
                            .glb_gb_per_s = s->glb_gb_per_s};

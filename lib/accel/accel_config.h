@@ -34,7 +34,8 @@ typedef struct dfqi_accel_config {
     int64_t rf_words;
     int32_t dataflow, pe; /* dfqi_dataflow, dfqi_pe */
     int32_t word_bits, psum_bits;
-    int32_t float_bits; /* of values that no quantizer rounds, in DRAM and buffer */
+    int32_t float_bits;      /* of values that no quantizer rounds, in DRAM and buffer */
+    int32_t fused_attention; /* 1: scores may stay in the buffer (fused_attention.h) */
     double glb_kb;
     double clock_mhz;
     double dram_gb_per_s, glb_gb_per_s;
@@ -56,7 +57,7 @@ typedef struct dfqi_values {
 typedef struct dfqi_accel_space {
     char name[64];
     dfqi_values pe_x, pe_y, rf_words, dataflow, pe, glb_kb;
-    int32_t word_bits, psum_bits, float_bits;
+    int32_t word_bits, psum_bits, float_bits, fused_attention;
     double clock_mhz, dram_gb_per_s, glb_gb_per_s;
     int32_t priced; /* 1: `price` was given, 0: by energy.h */
     dfqi_prices price;

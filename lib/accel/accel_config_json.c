@@ -6,10 +6,11 @@
 #include "accel/accel_config_priv.h"
 #include "base/text.h"
 
-static const char *const known[] = {"name",          "pe_x",       "pe_y",      "rf_words",
-                                    "dataflow",      "pe_type",    "word_bits", "psum_bits",
-                                    "dram_gb_per_s", "glb_kb",     "clock_mhz", "energy",
-                                    "glb_gb_per_s",  "float_bits", NULL};
+static const char *const known[] = {
+    "name",      "pe_x",      "pe_y",         "rf_words",      "dataflow",
+    "pe_type",   "word_bits", "psum_bits",    "dram_gb_per_s", "glb_kb",
+    "clock_mhz", "energy",    "glb_gb_per_s", "float_bits",    "fused_attention",
+    NULL};
 
 /* What is read, and what error texts need. */
 typedef struct reader {
@@ -126,6 +127,16 @@ static dfq_status get_bits(const reader *r, dfqi_accel_space *s)
     return DFQ_OK;
 }
 
+/* Left out: it can. */
+static dfq_status get_fused(const reader *r, dfqi_accel_space *s)
+{
+    bool can = true;
+    if (dfqi_json_has(r->at, "fused_attention"))
+        DFQI_TRY(dfqi_json_get_bool(r->at, "fused_attention", &can));
+    s->fused_attention = can;
+    return DFQ_OK;
+}
+
 dfq_status dfqi_accel_space_read(dfq_context *ctx, const char *name, dfqi_json *doc,
                                  dfqi_accel_space *out)
 {
@@ -145,6 +156,7 @@ dfq_status dfqi_accel_space_read(dfq_context *ctx, const char *name, dfqi_json *
         get_words(&r, "pe_type", dfqi_pe_name, DFQI_PE_COUNT, "fixed, fusion or serial", &s.pe));
     DFQI_TRY(get_numbers(&r, "glb_kb", 0.5, 65536, false, &s.glb_kb));
     DFQI_TRY(get_bits(&r, &s));
+    DFQI_TRY(get_fused(&r, &s));
     DFQI_TRY(dfqi_json_get_real(r.at, "clock_mhz", 1, 10000, &s.clock_mhz));
     DFQI_TRY(dfqi_json_get_real(r.at, "dram_gb_per_s", 1e-3, 1e5, &s.dram_gb_per_s));
     DFQI_TRY(dfqi_json_get_real(r.at, "glb_gb_per_s", 1e-3, 1e6, &s.glb_gb_per_s));

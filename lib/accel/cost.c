@@ -95,6 +95,16 @@ static void total(const dfqi_pricing *p, dfqi_cost *c)
     for (int i = 0; i < DFQI_PARTS; i++) c->total_pj += c->pj[i];
 }
 
+/* What is held neither comes from DRAM nor goes there; the mapping has whole sums in a tile. */
+static void hold(uint32_t held, dfqi_counts *n)
+{
+    for (int v = 0; v < DFQI_OPERANDS; v++) {
+        if (!(held >> v & 1)) continue;
+        n->at[0][v] = (dfqi_access){0};
+        n->at[1][v].fills = 0;
+    }
+}
+
 void dfqi_cost_mapping(const dfqi_layer *l, const dfqi_pricing *p, const dfqi_mapping *m,
                        dfqi_cost *out)
 {
@@ -102,6 +112,7 @@ void dfqi_cost_mapping(const dfqi_layer *l, const dfqi_pricing *p, const dfqi_ma
     double level[DFQI_LEVELS_MAX], dram = 0, glb = 0;
     memset(out, 0, sizeof *out);
     dfqi_mapping_count(l, m, &n);
+    hold(p->held, &n);
     dfqi_mapping_energy(m, &n, 0, p->level, level);
     for (int v = 0; v < DFQI_OPERANDS; v++) {
         const dfqi_access *d = &n.at[0][v], *g = &n.at[1][v];

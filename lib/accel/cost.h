@@ -50,8 +50,11 @@ typedef struct dfqi_pricing {
     double dram_bits, glb_bits;        /* a cycle */
     double output_bits;
     double lane_cycles; /* of dfqi_layer.effort, a lane for each column of the array */
+    uint32_t held;      /* bits of dfqi_operand: operands that stay in the buffer, where the layer
+                         * before left them or the next one finds them */
 } dfqi_pricing;
 
+/* Nothing is held. */
 void dfqi_pricing_of(const dfqi_layer *l, const dfqi_accel_config *t, dfqi_pricing *out);
 /* The layer's bits are resolved, the mapping's levels those of the accelerator. */
 void dfqi_cost_mapping(const dfqi_layer *l, const dfqi_pricing *p, const dfqi_mapping *m,

@@ -78,6 +78,30 @@ bool dfqi_layer_of_node(const dfqi_graph *g, const dfqi_node *n, dfqi_layer *l)
     }
 }
 
+static int32_t count_readers(const dfqi_graph *g, dfqi_id v)
+{
+    int32_t n = 0;
+    for (int32_t i = 0; i < g->n_nodes; i++)
+        for (int32_t slot = 0; slot < g->nodes[i].n_in; slot++) n += g->nodes[i].in[slot] == v;
+    return n;
+}
+
+int32_t dfqi_scores_of_node(const dfqi_graph *g, const dfqi_node *n)
+{
+    bool softmax = false;
+    if (n->op != DFQI_OP_MATMUL_NN) return -1;
+    for (dfqi_id v = n->in[0]; v >= 0 && count_readers(g, v) == 1; v = n->in[0]) {
+        const int32_t at = g->values[v].node;
+        if (at < 0) return -1;
+        n = &g->nodes[at];
+        if (n->op == DFQI_OP_MATMUL_NT) return softmax ? at : -1;
+        if (n->op != DFQI_OP_SOFTMAX && n->op != DFQI_OP_WINDOW_BIAS && n->op != DFQI_OP_ADD)
+            return -1;
+        softmax = softmax || n->op == DFQI_OP_SOFTMAX;
+    }
+    return -1;
+}
+
 /* Smallest and largest value of each row of the result, where grids are found from them. */
 enum { FIND_GRID = 2 };
 
@@ -134,22 +158,61 @@ static void set_name(const dfqi_node *n, const char *before, char name[80])
         snprintf(name, 80, "%s", what);
 }
 
-static dfq_status list_nodes(const dfqi_graph *g, const dfqi_scheme *s, dfqi_layer_list *out)
+static int32_t find_attention(dfqi_layer_list *list, dfqi_attention_pair a)
+{
+    for (int32_t i = 0; i < list->n_attentions; i++)
+        if (list->attentions[i].scores == a.scores && list->attentions[i].values == a.values)
+            return i;
+    list->attentions[list->n_attentions] = a;
+    return list->n_attentions++;
+}
+
+/* Nodes `scores` to `values` and the rows between them are an attention. */
+static void join_layers(const dfqi_graph *g, int32_t scores, int32_t values, const int32_t *number,
+                        dfqi_layer_list *list)
+{
+    dfqi_layer_entry *layers = list->layers;
+    const int32_t a = find_attention(
+        list, (dfqi_attention_pair){layers[number[scores]].shape, layers[number[values]].shape});
+    for (int32_t i = values;; i = g->values[g->nodes[i].in[0]].node) {
+        if (number[i] >= 0) layers[number[i]].attention = a;
+        if (i == scores) break;
+    }
+    layers[number[values]].scores = number[scores];
+}
+
+/* `number` [nodes]: scratch, which layer a node is; -1: none. */
+static void list_nodes(const dfqi_graph *g, const dfqi_scheme *s, int32_t *number,
+                       dfqi_layer_list *out)
 {
     const char *before = "";
-    out->layers = dfqi_calloc(g->ctx, (size_t)g->n_nodes, sizeof *out->layers);
-    out->shapes = dfqi_calloc(g->ctx, (size_t)g->n_nodes, sizeof *out->shapes);
-    if (!out->layers || !out->shapes) return DFQ_E_NOMEM;
     for (int32_t i = 0; i < g->n_nodes; i++) {
         const dfqi_node *n = &g->nodes[i];
         dfqi_layer l;
+        number[i] = -1;
         if (!dfqi_layer_of_node(g, n, &l)) continue;
+        dfqi_layer_entry *entry = &out->layers[number[i] = out->n_layers++];
         set_bits(g, s, n, &l);
-        set_name(n, before, out->layers[out->n_layers].name);
+        set_name(n, before, entry->name);
         if (n->name && n->name[0]) before = n->name;
-        out->layers[out->n_layers++].shape = find_shape(out, &l);
+        entry->shape = find_shape(out, &l);
+        entry->attention = entry->scores = -1;
+        const int32_t scores = dfqi_scores_of_node(g, n);
+        if (scores >= 0) join_layers(g, scores, i, number, out);
     }
-    return DFQ_OK;
+}
+
+static dfq_status list_layers(const dfqi_graph *g, const dfqi_scheme *s, dfqi_layer_list *out)
+{
+    const size_t n = (size_t)g->n_nodes;
+    out->layers = dfqi_calloc(g->ctx, n, sizeof *out->layers);
+    out->shapes = dfqi_calloc(g->ctx, n, sizeof *out->shapes);
+    out->attentions = dfqi_calloc(g->ctx, n, sizeof *out->attentions);
+    int32_t *number = dfqi_calloc(g->ctx, n, sizeof *number);
+    const bool room = out->layers && out->shapes && out->attentions && number;
+    if (room) list_nodes(g, s, number, out);
+    dfqi_free(g->ctx, number);
+    return room ? DFQ_OK : DFQ_E_NOMEM;
 }
 
 /* Quantizers of the first and the last product get 8 bits; then those of fewer have groups. */
@@ -185,7 +248,7 @@ dfq_status dfqi_layers_of(const dfqi_model *m, dfqi_layer_bits bits, dfqi_layer_
     bool own = m->quantized && !bits.act;
     DFQI_TRY(dfqi_network_whole(&m->net, &g));
     dfq_status status = bits.act ? outline(&m->net, g, bits, &asked) : DFQ_OK;
-    if (status == DFQ_OK) status = list_nodes(g, own ? &m->scheme : &asked, &list);
+    if (status == DFQ_OK) status = list_layers(g, own ? &m->scheme : &asked, &list);
     dfqi_scheme_fini(&asked);
     dfqi_graph_free(g);
     if (status == DFQ_OK)
@@ -199,5 +262,6 @@ void dfqi_layer_list_fini(dfqi_layer_list *l)
 {
     dfqi_free(l->ctx, l->layers);
     dfqi_free(l->ctx, l->shapes);
+    dfqi_free(l->ctx, l->attentions);
     memset(l, 0, sizeof *l);
 }

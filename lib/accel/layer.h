@@ -62,17 +62,28 @@ double dfqi_layer_macs(const dfqi_layer *l);
 /* Words of an operand that are touched: no mapping moves fewer. */
 double dfqi_layer_words(const dfqi_layer *l, dfqi_operand v);
 
+/* The shapes of the two products of an attention: scores = queries keys^T, and scores, behind their
+ * softmax, times values. */
+typedef struct dfqi_attention_pair {
+    int32_t scores, values;
+} dfqi_attention_pair;
+
 typedef struct dfqi_layer_entry {
     char name[80];
-    int32_t shape; /* index of its shape */
+    int32_t shape;     /* index of its shape */
+    int32_t attention; /* index of the attention that it is part of; -1: of none */
+    int32_t scores;    /* of a product of scores and values: the layer that makes the scores; else
+                        * -1 */
 } dfqi_layer_entry;
 
-/* The layers of a network in the order of computation, and their different shapes. */
+/* The layers of a network in the order of computation, their different shapes, and its different
+ * attentions. */
 typedef struct dfqi_layer_list {
     dfq_context *ctx;
-    int32_t n_layers, n_shapes;
+    int32_t n_layers, n_shapes, n_attentions;
     dfqi_layer_entry *layers;
     dfqi_layer *shapes;
+    dfqi_attention_pair *attentions;
 } dfqi_layer_list;
 
 /* 0: what a network's quantizers have. Else the widths of those that it would have, 8 in the first
@@ -84,6 +95,9 @@ typedef struct dfqi_layer_bits {
 
 /* What a node of a graph is, without quantizers; false: it is no layer. */
 bool dfqi_layer_of_node(const dfqi_graph *g, const dfqi_node *n, dfqi_layer *out);
+/* Of a product of scores and values the node that makes the scores: what lies between them works on
+ * whole rows of scores, which nothing else reads. -1: it is no such product. */
+int32_t dfqi_scores_of_node(const dfqi_graph *g, const dfqi_node *n);
 /* For one image. Normalisation and activation of convolutional networks are folded away. Widths are
  * those of the quantized graph (widths.h). */
 DFQI_CHECKED dfq_status dfqi_layers_of(const dfqi_model *m, dfqi_layer_bits bits,

@@ -14,7 +14,7 @@ void dfqi_mapping_search_begin(const dfqi_mapping_search *h, dfqi_mapping *m)
     m->time[0] = h->tiling->dram;
 }
 
-static double score_of(dfqi_objective objective, double pj, double cycles)
+double dfqi_mapping_score(dfqi_objective objective, double pj, double cycles)
 {
     return objective == DFQI_LEAST_EDP ? pj * cycles : pj;
 }
@@ -24,7 +24,7 @@ void dfqi_mapping_search_try(dfqi_mapping_search *h, const dfqi_mapping *m)
     dfqi_cost c;
     dfqi_cost_mapping(h->layer, &h->pricing, m, &c);
     if (c.cycles > h->most) return;
-    double score = score_of(h->objective, c.total_pj, c.cycles);
+    double score = dfqi_mapping_score(h->objective, c.total_pj, c.cycles);
     if (score < h->score || (score == h->score && c.cycles < h->best.cycles)) {
         h->best = c;
         h->score = score;
@@ -52,7 +52,7 @@ static double bound(const dfqi_mapping_search *h, double cycles, double dram_bit
     pj += macs * (level->read_pj[DFQI_W] + level->read_pj[DFQI_I] + level->update_pj[DFQI_O]);
     pj += dfqi_layer_words(h->layer, DFQI_W) * p->level[1].read_pj[DFQI_W] +
           dfqi_layer_words(h->layer, DFQI_O) * p->level[1].update_pj[DFQI_O];
-    return score_of(h->objective, pj, cycles);
+    return dfqi_mapping_score(h->objective, pj, cycles);
 }
 
 /* Bits that every mapping moves to and from DRAM. */
@@ -64,12 +64,12 @@ static double least_traffic(const dfqi_mapping_search *h)
            dfqi_layer_words(h->layer, DFQI_O) * p->output_bits;
 }
 
-static dfqi_mapping_search search_of(const dfqi_search_cache *n, const dfqi_accel_config *t,
-                                     dfqi_objective objective)
+dfqi_mapping_search dfqi_mapping_search_of(const dfqi_layer *l, dfqi_dim out,
+                                           const dfqi_accel_config *t, dfqi_objective objective)
 {
-    dfqi_mapping_search h = {.layer = &n->tiling_cache.layer,
+    dfqi_mapping_search h = {.layer = l,
                              .t = t,
-                             .out = n->tiling_cache.out,
+                             .out = out,
                              .objective = objective,
                              .score = INFINITY,
                              .most = INFINITY};
@@ -77,13 +77,20 @@ static dfqi_mapping_search search_of(const dfqi_search_cache *n, const dfqi_acce
     return h;
 }
 
+static dfqi_mapping_search search_of(const dfqi_search_cache *n, const dfqi_accel_config *t,
+                                     dfqi_objective objective)
+{
+    return dfqi_mapping_search_of(&n->tiling_cache.layer, n->tiling_cache.out, t, objective);
+}
+
 /* -- one array --------------------------------------------------------------------------------- */
+
+static const dfqi_flow *const flows[DFQI_FLOW_COUNT] = {&dfqi_flow_ws, &dfqi_flow_os,
+                                                        &dfqi_flow_rs};
 
 /* Improves h->best by the mappings that the whole array takes. */
 static dfq_status search_array(dfqi_tiling_cache *tiling_cache, dfqi_mapping_search *h)
 {
-    static const dfqi_flow *const flows[DFQI_FLOW_COUNT] = {&dfqi_flow_ws, &dfqi_flow_os,
-                                                            &dfqi_flow_rs};
     const dfqi_flow *flow = flows[h->t->dataflow];
     const bool published = h->objective == DFQI_LEAST_ENERGY;
     dfqi_buffer buffer = {.kb = h->t->glb_kb, .psum_bits = h->t->psum_bits, .columns = !published};
@@ -104,6 +111,26 @@ static dfq_status search_array(dfqi_tiling_cache *tiling_cache, dfqi_mapping_sea
         }
     }
     return DFQ_OK;
+}
+
+bool dfqi_mapping_search_unit(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS])
+{
+    return flows[h->t->dataflow]->way(h, i, unit) != DFQI_WAY_NONE;
+}
+
+void dfqi_mapping_search_tiling(dfqi_mapping_search *h, const dfqi_tiling *tiling)
+{
+    const dfqi_flow *flow = flows[h->t->dataflow];
+    int64_t unit[DFQI_DIMS];
+    double fastest = INFINITY;
+    dfqi_way way;
+    h->tiling = tiling;
+    for (int32_t i = 0; (way = flow->way(h, i, unit)) != DFQI_WAY_NONE; i++) {
+        const double cycles = array_cycles(h, unit);
+        if (way == DFQI_WAY_IF_FASTER && cycles >= fastest) continue;
+        fastest = fmin(fastest, cycles);
+        if (bound(h, cycles, tiling->dram_bits) <= h->score) flow->try_all(h, unit);
+    }
 }
 
 /* -- arrays and their parts -------------------------------------------------------------------- */

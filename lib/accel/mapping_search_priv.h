@@ -17,6 +17,17 @@ typedef struct dfqi_mapping_search {
     dfqi_mapping mapping;
 } dfqi_mapping_search;
 
+/* A search that has tried nothing yet. The layer is resolved; `out`: the dimension of
+ * DFQI_AXIS_OUT. */
+dfqi_mapping_search dfqi_mapping_search_of(const dfqi_layer *l, dfqi_dim out,
+                                           const dfqi_accel_config *t, dfqi_objective objective);
+/* Tries the mappings of one tiling, laid out in all ways. */
+void dfqi_mapping_search_tiling(dfqi_mapping_search *h, const dfqi_tiling *tiling);
+/* The most steps of each dimension that the array takes at a time, laid out in way `i`; false
+ * behind the last one. */
+bool dfqi_mapping_search_unit(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS]);
+/* Energy times latency, or what else is to be least. */
+double dfqi_mapping_score(dfqi_objective objective, double pj, double cycles);
 /* The mapping of the present tiling without its loops inside the buffer. */
 void dfqi_mapping_search_begin(const dfqi_mapping_search *h, dfqi_mapping *m);
 /* Costs a mapping and keeps it if it is the best so far. */

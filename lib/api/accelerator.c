@@ -91,7 +91,8 @@ dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_accel_config *t,
                                 .clock_mhz = t->clock_mhz,
                                 .dram_gb_per_s = t->dram_gb_per_s,
                                 .glb_gb_per_s = t->glb_gb_per_s,
-                                .area_mm2 = dfqi_accel_config_mm2(t)};
+                                .area_mm2 = dfqi_accel_config_mm2(t),
+                                .fused_attention = t->fused_attention};
     return dfqi_info_write(ctx, "dfq_accelerator_config", &c, sizeof c, out);
 }
 
@@ -109,11 +110,8 @@ static void sum_table(const dfqi_table *t, const dfqi_layer_list *l, double cloc
                       double *out_ms, double *out_mj, double *out_mm2)
 {
     for (int64_t k = 0; k < t->n_configs; k++) {
-        double cycles = 0, pj = 0;
-        for (int32_t i = 0; i < l->n_layers; i++) {
-            cycles += t->cycles[l->layers[i].shape * t->n_configs + k];
-            pj += t->pj[l->layers[i].shape * t->n_configs + k];
-        }
+        double cycles, pj;
+        dfqi_table_sum(t, l, k, &cycles, &pj);
         out_ms[k] = dfqi_cycles_ms(cycles, clock_mhz);
         out_mj[k] = pj * 1e-9;
         out_mm2[k] = t->mm2[k];
@@ -139,8 +137,9 @@ dfq_status dfq_accelerator_tabulate(const dfq_accelerator *accelerator, const df
                          "count is %lld, must be %lld, the number of accelerators",
                          (long long)count, (long long)dfqi_accel_space_count(&accelerator->space));
     DFQI_TRY(dfqi_layers_of(graph, bits, &list));
-    dfq_status status = dfqi_table_new(graph->ctx, &accelerator->space, list.n_shapes, list.shapes,
-                                       graph->net.arch.name, &table);
+    const dfqi_shapes shapes = dfqi_shapes_of(&list);
+    dfq_status status =
+        dfqi_table_new(graph->ctx, &accelerator->space, &shapes, graph->net.arch.name, &table);
     if (status == DFQ_OK) {
         sum_table(&table, &list, accelerator->space.clock_mhz, out_ms, out_mj, out_mm2);
         dfqi_table_fini(&table);

@@ -13,7 +13,7 @@
 struct dfq_cost {
     dfq_context *ctx; /* retained */
     dfqi_report report;
-    char (*mappings)[DFQI_MAPPING_TEXT_MAX]; /* [report.list.n_shapes] */
+    char (*mappings)[DFQI_MAPPING_TEXT_MAX]; /* [report.list.n_layers] */
 };
 
 static const dfq_cost_options defaults = {.weight_bits = 0};
@@ -78,7 +78,7 @@ dfq_status dfq_cost_create(const dfq_accelerator *accelerator, const dfq_graph *
     if (c == NULL) return DFQ_E_NOMEM;
     dfq_status status = dfqi_report_new(graph, &t, bits, &c->report);
     if (status == DFQ_OK) {
-        size_t n = (size_t)c->report.list.n_shapes;
+        size_t n = (size_t)c->report.list.n_layers;
         c->mappings = dfqi_calloc(graph->ctx, n, sizeof *c->mappings);
         if (c->mappings == NULL) {
             dfqi_report_fini(&c->report);
@@ -90,8 +90,8 @@ dfq_status dfq_cost_create(const dfq_accelerator *accelerator, const dfq_graph *
         return status;
     }
     c->ctx = dfqi_context_retain(graph->ctx);
-    for (int32_t s = 0; s < c->report.list.n_shapes; s++)
-        dfqi_mapping_print(&c->report.mappings[s], c->mappings[s]);
+    for (int32_t i = 0; i < c->report.list.n_layers; i++)
+        dfqi_mapping_print(dfqi_report_mapping(&c->report, i), c->mappings[i]);
     *out_cost = c;
     return DFQ_OK;
 }
@@ -164,8 +164,8 @@ dfq_status dfq_cost_get_layer(const dfq_cost *cost, int32_t i, dfq_cost_info *ou
     DFQI_NEED(cost->ctx, out_info);
     DFQI_TRY(check_layer(cost, i));
     const dfqi_report *r = &cost->report;
-    int32_t shape = r->list.layers[i].shape;
-    dfq_cost_info info = layer_info(r, i, &r->costs[shape], cost->mappings[shape]);
+    dfq_cost_info info = layer_info(r, i, dfqi_report_cost(r, i), cost->mappings[i]);
+    info.fused = dfqi_report_is_fused(r, i);
     return dfqi_info_write(cost->ctx, "dfq_cost_info", &info, sizeof info, out_info);
 }
 
@@ -177,10 +177,10 @@ dfq_status dfq_cost_get_total(const dfq_cost *cost, dfq_cost_info *out_info)
     dfq_cost_info info = info_of(&r->total, &r->t);
     info.kind = DFQ_LAYER_TOTAL;
     info.name = "total";
+    info.fused = dfqi_report_count_fused(r);
     for (int32_t i = 0; i < r->list.n_layers; i++) {
-        int32_t shape = r->list.layers[i].shape;
-        const dfqi_layer *l = &r->list.shapes[shape];
-        const dfqi_cost *c = &r->costs[shape];
+        const dfqi_layer *l = &r->list.shapes[r->list.layers[i].shape];
+        const dfqi_cost *c = dfqi_report_cost(r, i);
         info.utilization += dfqi_cost_utilization(c, l, &r->t) * c->cycles / info.cycles;
         if (l->weight_group > info.weight_group) info.weight_group = l->weight_group;
         if (l->act_group > info.act_group) info.act_group = l->act_group;

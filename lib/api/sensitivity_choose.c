@@ -137,7 +137,8 @@ static dfq_status tell(const dfq_sensitivity *s, const dfqi_pair *widths, const 
                                  .size_bytes = weight_bytes(s, widths),
                                  .latency_ms = chosen->ms,
                                  .energy_mj = chosen->mj,
-                                 .area_mm2 = chosen->mm2};
+                                 .area_mm2 = chosen->mm2,
+                                 .fused_attentions = chosen->fused};
     return dfqi_info_write(s->graph->ctx, "dfq_bits_choice", &own, sizeof own, out);
 }
 
@@ -210,7 +211,8 @@ dfq_status dfq_sensitivity_refine(dfq_sensitivity *sensitivity, const dfq_bits_l
                           .config = choice->config,
                           .ms = choice->latency_ms,
                           .mj = choice->energy_mj,
-                          .mm2 = choice->area_mm2};
+                          .mm2 = choice->area_mm2,
+                          .fused = choice->fused_attentions};
     dfqi_pair *widths = dfqi_calloc(ctx, (size_t)sensitivity->table->n, sizeof *widths);
     if (!widths) return DFQ_E_NOMEM;
     dfq_status status = dfqi_sensitivity_take(sensitivity, bits, widths);

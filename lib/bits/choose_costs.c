@@ -165,7 +165,7 @@ static dfq_status search(job *j, dfqi_pair *widths, dfqi_chosen *out)
         dfq_status status = solve(j, widths, out);
         if (status == DFQ_E_INFEASIBLE && round > 0) break;
         DFQI_TRY(status);
-        DFQI_TRY(dfqi_bits_exact(j->c, widths, out->config, &out->ms, &out->mj));
+        DFQI_TRY(dfqi_bits_exact(j->c, widths, out->config, &out->ms, &out->mj, &out->fused));
         out->mm2 = j->c->base_mm2[out->config];
         if (round == 0) bound = out->proof.bound; /* later ones are of tighter limits */
         out->proof = (dfqi_proof){out->proof.proved && round == 0, bound};

@@ -15,6 +15,7 @@ typedef struct dfqi_chosen {
     dfqi_proof proof;   /* in the additive model, of all accelerators */
     int64_t config;     /* of the costs' space */
     double ms, mj, mm2; /* by the exact model */
+    int32_t fused;      /* attentions */
 } dfqi_chosen;
 
 /* Into widths [s->n]: they meet the limits by the exact model. DFQ_E_INFEASIBLE: the text tells the

@@ -9,26 +9,30 @@
 /* The layers of the network under a scheme, one shape for each. */
 typedef struct shapes {
     int32_t n;
-    dfqi_layer *of; /* [n] */
+    dfqi_layer *of;  /* [n] */
+    int32_t *scores; /* [n] as in dfqi_layer_entry */
 } shapes;
 
-/* A growing list of different shapes. */
+/* Growing lists of different shapes and attentions. */
 typedef struct registry {
     dfq_context *ctx;
-    int32_t n, room;
+    int32_t n, room, n_attentions, attentions_room;
     dfqi_layer *all;
+    dfqi_attention_pair *attentions;
 } registry;
 
-/* Entry `layer` of the network becomes `shape` if the cell is chosen. */
+/* Entry `layer` of the network, or the attention that it ends, becomes `to` if the cell is
+ * chosen. */
 typedef struct change {
-    int32_t cell, layer, shape;
+    int32_t cell, layer, to;
+    bool attention;
 } change;
 
 typedef struct job {
     dfqi_bits_costs *c;
     registry shapes;
     shapes base;
-    int32_t *base_shape; /* [base.n] */
+    int32_t *base_shape, *base_attention; /* [base.n] -1: it ends none */
     int32_t n_changes, room;
     change *changes;
 } job;
@@ -64,16 +68,26 @@ static dfq_status layers_with(const dfqi_bits_costs *c, const dfqi_pair *widths,
     return status;
 }
 
+static void shapes_fini(dfq_context *ctx, shapes *s)
+{
+    dfqi_free(ctx, s->of);
+    dfqi_free(ctx, s->scores);
+}
+
 static dfq_status shapes_with(const dfqi_bits_costs *c, const dfqi_pair *widths, shapes *out)
 {
     dfqi_layer_list list;
     DFQI_TRY(layers_with(c, widths, &list));
     *out = (shapes){.n = list.n_layers};
     out->of = dfqi_calloc(c->ctx, (size_t)list.n_layers, sizeof *out->of);
-    for (int32_t i = 0; out->of && i < list.n_layers; i++)
+    out->scores = dfqi_calloc(c->ctx, (size_t)list.n_layers, sizeof *out->scores);
+    const bool room = out->of && out->scores;
+    for (int32_t i = 0; room && i < list.n_layers; i++) {
         out->of[i] = list.shapes[list.layers[i].shape];
+        out->scores[i] = list.layers[i].scores;
+    }
     dfqi_layer_list_fini(&list);
-    return out->of ? DFQ_OK : DFQ_E_NOMEM;
+    return room ? DFQ_OK : DFQ_E_NOMEM;
 }
 
 static dfq_status enter(registry *r, const dfqi_layer *l, int32_t *out)
@@ -95,7 +109,30 @@ static dfq_status enter(registry *r, const dfqi_layer *l, int32_t *out)
     return DFQ_OK;
 }
 
-static dfq_status note(job *j, int32_t cell, int32_t layer, const dfqi_layer *l)
+static dfq_status enter_attention(registry *r, const dfqi_layer *scores, const dfqi_layer *values,
+                                  int32_t *out)
+{
+    dfqi_attention_pair a;
+    DFQI_TRY(enter(r, scores, &a.scores));
+    DFQI_TRY(enter(r, values, &a.values));
+    for (int32_t i = 0; i < r->n_attentions; i++)
+        if (r->attentions[i].scores == a.scores && r->attentions[i].values == a.values) {
+            *out = i;
+            return DFQ_OK;
+        }
+    if (r->n_attentions == r->attentions_room) {
+        int32_t room = r->attentions_room ? 2 * r->attentions_room : 64;
+        void *more = dfqi_realloc(r->ctx, r->attentions, (size_t)room * sizeof *r->attentions);
+        if (!more) return DFQ_E_NOMEM;
+        r->attentions = more;
+        r->attentions_room = room;
+    }
+    r->attentions[r->n_attentions] = a;
+    *out = r->n_attentions++;
+    return DFQ_OK;
+}
+
+static dfq_status note(job *j, change c)
 {
     if (j->n_changes == j->room) {
         int32_t room = j->room ? 2 * j->room : 1024;
@@ -104,10 +141,7 @@ static dfq_status note(job *j, int32_t cell, int32_t layer, const dfqi_layer *l)
         j->changes = more;
         j->room = room;
     }
-    change *to = &j->changes[j->n_changes];
-    *to = (change){.cell = cell, .layer = layer};
-    DFQI_TRY(enter(&j->shapes, l, &to->shape));
-    j->n_changes++;
+    j->changes[j->n_changes++] = c;
     return DFQ_OK;
 }
 
@@ -118,15 +152,43 @@ static void take_weight(const dfqi_layer *from, dfqi_layer *l)
     l->weight_group = from->weight_group;
 }
 
-/* Both widths: the weight's change in one list, the activations' in another. */
+/* Layer i with both widths: the weight's change in one list, the activations' in another. */
+static dfqi_layer changed(const job *j, int32_t i, const shapes *by_w, const shapes *by_a)
+{
+    dfqi_layer l = j->base.of[i];
+    if (by_a) l = by_a->of[i];
+    if (by_w && by_w->of[i].bits[DFQI_W] != j->base.of[i].bits[DFQI_W])
+        take_weight(&by_w->of[i], &l);
+    return l;
+}
+
 static dfq_status note_cell(job *j, int32_t cell, const shapes *by_w, const shapes *by_a)
 {
     for (int32_t i = 0; i < j->base.n; i++) {
-        dfqi_layer l = j->base.of[i];
-        if (by_a) l = by_a->of[i];
-        if (by_w && by_w->of[i].bits[DFQI_W] != j->base.of[i].bits[DFQI_W])
-            take_weight(&by_w->of[i], &l);
-        if (memcmp(&l, &j->base.of[i], sizeof l) != 0) DFQI_TRY(note(j, cell, i, &l));
+        const dfqi_layer l = changed(j, i, by_w, by_a);
+        change c = {.cell = cell, .layer = i};
+        if (memcmp(&l, &j->base.of[i], sizeof l) != 0) {
+            DFQI_TRY(enter(&j->shapes, &l, &c.to));
+            DFQI_TRY(note(j, c));
+        }
+        if (j->base.scores[i] < 0) continue;
+        const dfqi_layer scores = changed(j, j->base.scores[i], by_w, by_a);
+        c.attention = true;
+        DFQI_TRY(enter_attention(&j->shapes, &scores, &l, &c.to));
+        if (c.to != j->base_attention[i]) DFQI_TRY(note(j, c));
+    }
+    return DFQ_OK;
+}
+
+static dfq_status note_base(job *j)
+{
+    const shapes *b = &j->base;
+    for (int32_t i = 0; i < b->n; i++) {
+        j->base_attention[i] = -1;
+        DFQI_TRY(enter(&j->shapes, &b->of[i], &j->base_shape[i]));
+        if (b->scores[i] >= 0)
+            DFQI_TRY(enter_attention(&j->shapes, &b->of[b->scores[i]], &b->of[i],
+                                     &j->base_attention[i]));
     }
     return DFQ_OK;
 }
@@ -150,8 +212,8 @@ static dfq_status note_row(job *j, int32_t row, dfqi_pair *widths)
                            p.a ? &by[1][p.a - DFQI_BITS_MIN] : NULL);
     }
     for (int32_t b = 0; b < DFQI_BITS_WIDTHS; b++) {
-        dfqi_free(c->ctx, by[0][b].of);
-        dfqi_free(c->ctx, by[1][b].of);
+        shapes_fini(c->ctx, &by[0][b]);
+        shapes_fini(c->ctx, &by[1][b]);
     }
     return status;
 }
@@ -192,8 +254,11 @@ static void fill(const job *j, const dfqi_table *t)
     for (int64_t k = 0; k < n; k++) {
         double cycles = 0, pj = 0;
         for (int32_t i = 0; i < j->base.n; i++) {
-            cycles += t->cycles[j->base_shape[i] * n + k];
-            pj += t->pj[j->base_shape[i] * n + k];
+            const int64_t at = j->base_shape[i] * n + k;
+            const int64_t fused = (t->n_shapes + j->base_attention[i]) * n + k;
+            const bool attention = j->base_attention[i] >= 0;
+            cycles += t->cycles[at] + (attention ? t->cycles[fused] : 0);
+            pj += t->pj[at] + (attention ? t->pj[fused] : 0);
         }
         c->base_ms[k] = bounded(dfqi_cycles_ms(cycles, clock));
         c->base_mj[k] = bounded(pj * 1e-9);
@@ -201,8 +266,10 @@ static void fill(const job *j, const dfqi_table *t)
     }
     for (int32_t i = 0; i < j->n_changes; i++) {
         const change *ch = &j->changes[i];
+        const int32_t first = ch->attention ? t->n_shapes : 0;
+        const int32_t base = (ch->attention ? j->base_attention : j->base_shape)[ch->layer];
         for (int64_t k = 0; k < n; k++) {
-            int64_t to = ch->shape * n + k, from = j->base_shape[ch->layer] * n + k;
+            int64_t to = (first + ch->to) * n + k, from = (first + base) * n + k;
             double cycles = t->cycles[to] - t->cycles[from], pj = t->pj[to] - t->pj[from];
             double *ms = &c->ms[ch->cell * n + k], *mj = &c->mj[ch->cell * n + k];
             *ms = isfinite(cycles) ? *ms + dfqi_cycles_ms(cycles, clock) : DFQI_BITS_NEVER;
@@ -233,12 +300,14 @@ static dfq_status run(job *j, dfqi_pair *widths)
                                 c->table->rows[i].has_act ? c->widest : 0};
     DFQI_TRY(shapes_with(c, widths, &j->base));
     j->base_shape = dfqi_calloc(c->ctx, (size_t)j->base.n, sizeof *j->base_shape);
-    if (!j->base_shape) return DFQ_E_NOMEM;
-    for (int32_t i = 0; i < j->base.n; i++)
-        DFQI_TRY(enter(&j->shapes, &j->base.of[i], &j->base_shape[i]));
+    j->base_attention = dfqi_calloc(c->ctx, (size_t)j->base.n, sizeof *j->base_attention);
+    if (!j->base_shape || !j->base_attention) return DFQ_E_NOMEM;
+    DFQI_TRY(note_base(j));
     for (int32_t i = 0; i < c->table->n; i++) DFQI_TRY(note_row(j, i, widths));
     DFQI_TRY(allocate(c));
-    DFQI_TRY(dfqi_table_new(c->ctx, &c->space, j->shapes.n, j->shapes.all, c->table->network, &t));
+    const dfqi_shapes all = {j->shapes.n, j->shapes.n_attentions, j->shapes.all,
+                             j->shapes.attentions};
+    DFQI_TRY(dfqi_table_new(c->ctx, &c->space, &all, c->table->network, &t));
     fill(j, &t);
     dfqi_table_fini(&t);
     return DFQ_OK;
@@ -263,9 +332,11 @@ dfq_status dfqi_bits_costs_new(const dfqi_model *net, const dfqi_scheme *scheme,
     if (status == DFQ_OK) status = run(&j, widths);
     dfqi_free(ctx, widths);
     dfqi_free(ctx, j.changes);
-    dfqi_free(ctx, j.base.of);
+    shapes_fini(ctx, &j.base);
     dfqi_free(ctx, j.base_shape);
+    dfqi_free(ctx, j.base_attention);
     dfqi_free(ctx, j.shapes.all);
+    dfqi_free(ctx, j.shapes.attentions);
     if (status == DFQ_OK)
         *out = c;
     else
@@ -287,7 +358,7 @@ void dfqi_bits_costs_fini(dfqi_bits_costs *c)
 }
 
 dfq_status dfqi_bits_exact(const dfqi_bits_costs *c, const dfqi_pair *widths, int64_t config,
-                           double *ms, double *mj)
+                           double *ms, double *mj, int32_t *fused)
 {
     dfqi_accel_config t;
     dfqi_scheme scheme;
@@ -300,6 +371,7 @@ dfq_status dfqi_bits_exact(const dfqi_bits_costs *c, const dfqi_pair *widths, in
     if (status != DFQ_OK) return status;
     *ms = dfqi_cycles_ms(report.total.cycles, t.clock_mhz);
     *mj = report.total.total_pj * 1e-9;
+    *fused = dfqi_report_count_fused(&report);
     dfqi_report_fini(&report);
     return DFQ_OK;
 }

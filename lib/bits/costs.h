@@ -1,8 +1,9 @@
 /* Tables of what widths cost on accelerators: latency and energy of a network with the widest ones
  * everywhere, and what one layer's widths take off. A layer's widths change its own product, what
  * computes its operands, as it is stored in fewer bits, and nothing else; where two layers read one
- * value, its widest reader counts. Sums over layers are therefore a model, which the exact costs
- * (dfqi_bits_exact()) check. */
+ * value, its widest reader counts, and whether an attention is better fused depends on all its
+ * widths. Sums over layers are therefore a model, which the exact costs (dfqi_bits_exact())
+ * check. */
 #ifndef DFQI_BITS_COSTS_H
 #define DFQI_BITS_COSTS_H
 
@@ -39,8 +40,9 @@ DFQI_CHECKED dfq_status dfqi_bits_costs_new(const dfqi_model *net, const dfqi_sc
                                             dfqi_bits_costs *out);
 void dfqi_bits_costs_fini(dfqi_bits_costs *c);
 
-/* Costs of a network with these widths [table->n] on one accelerator, by the exact model. */
+/* Costs of a network with these widths [table->n] on one accelerator, by the exact model, and how
+ * many of its attentions are fused. */
 DFQI_CHECKED dfq_status dfqi_bits_exact(const dfqi_bits_costs *c, const dfqi_pair *widths,
-                                        int64_t config, double *ms, double *mj);
+                                        int64_t config, double *ms, double *mj, int32_t *fused);
 
 #endif

@@ -101,7 +101,8 @@ static dfq_status cost(const job *j, dfqi_chosen *chosen, bool *within)
     const dfqi_cost_limits *l = j->r->limits;
     *within = true;
     if (!j->r->c) return DFQ_OK;
-    DFQI_TRY(dfqi_bits_exact(j->r->c, j->widths, chosen->config, &chosen->ms, &chosen->mj));
+    DFQI_TRY(dfqi_bits_exact(j->r->c, j->widths, chosen->config, &chosen->ms, &chosen->mj,
+                             &chosen->fused));
     *within = !(l->ms > 0 && chosen->ms > l->ms) && !(l->mj > 0 && chosen->mj > l->mj);
     return DFQ_OK;
 }

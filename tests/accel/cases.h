@@ -19,5 +19,6 @@ TCase *dfqt_network_case(void);
 TCase *dfqt_cost_case(void);
 TCase *dfqt_agree_case(void);
 TCase *dfqt_widths_case(void);
+TCase *dfqt_fused_attention_case(void);
 
 #endif

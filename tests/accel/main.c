@@ -24,5 +24,6 @@ int main(void)
     suite_add_tcase(s, dfqt_cost_case());
     suite_add_tcase(s, dfqt_agree_case());
     suite_add_tcase(s, dfqt_widths_case());
+    suite_add_tcase(s, dfqt_fused_attention_case());
     return dfqt_run(s);
 }

@@ -149,25 +149,23 @@ START_TEST(test_table)
     ck_assert_int_eq((_i ? make_vit : make_resnet)(ctx, &m), DFQ_OK);
     ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){.weight = 4, .act = 4}, &l), DFQ_OK);
     small_space(ctx, &s);
-    ck_assert_int_eq(dfqi_table_new(ctx, &s, l.n_shapes, l.shapes, "net", &a), DFQ_OK);
-    ck_assert_int_eq(dfqi_table_new(one, &s, l.n_shapes, l.shapes, "net", &b), DFQ_OK);
+    const dfqi_shapes shapes = dfqi_shapes_of(&l);
+    ck_assert_int_eq(dfqi_table_new(ctx, &s, &shapes, "net", &a), DFQ_OK);
+    ck_assert_int_eq(dfqi_table_new(one, &s, &shapes, "net", &b), DFQ_OK);
     ck_assert_int_eq(a.n_configs, 2 * 2 * 2 * 3 * 2);
-    size_t bytes = (size_t)(a.n_shapes * a.n_configs) * sizeof(double);
+    size_t bytes = (size_t)((a.n_shapes + a.n_attentions) * a.n_configs) * sizeof(double);
     ck_assert_int_eq(memcmp(a.cycles, b.cycles, bytes), 0);
     ck_assert_int_eq(memcmp(a.pj, b.pj, bytes), 0);
     for (int64_t k = 0; k < a.n_configs; k++) {
         dfqi_accel_config t;
         dfqi_report r;
-        double cycles = 0, pj = 0;
+        double cycles, pj;
         dfqi_accel_space_config(&s, k, &t);
         ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){.weight = 4, .act = 4}, &r),
                          DFQ_OK);
-        for (int32_t i = 0; i < l.n_layers; i++) {
-            cycles += a.cycles[l.layers[i].shape * a.n_configs + k];
-            pj += a.pj[l.layers[i].shape * a.n_configs + k];
-        }
-        ck_assert_double_eq(cycles, r.total.cycles);
-        ck_assert_double_eq(pj, r.total.total_pj);
+        dfqi_table_sum(&a, &l, k, &cycles, &pj);
+        ck_assert_double_eq_tol(cycles, r.total.cycles, 1e-12 * cycles);
+        ck_assert_double_eq_tol(pj, r.total.total_pj, 1e-12 * pj);
         ck_assert_double_eq(a.mm2[k], dfqi_accel_config_mm2(&t));
         dfqi_report_fini(&r);
     }
@@ -224,10 +222,11 @@ START_TEST(test_fits_nothing)
     ck_assert_int_eq(dfqi_accel_space_load(ctx, "hdx-space", &s), DFQ_OK);
     s.pe_x.n = s.pe_y.n = s.rf_words.n = 1;
     s.glb_kb.v[0] = 0.5;
-    ck_assert_int_eq(dfqi_table_new(ctx, &s, 1, &l, "net", &t), DFQ_E_INFEASIBLE);
+    const dfqi_shapes one = {.n = 1, .of = &l};
+    ck_assert_int_eq(dfqi_table_new(ctx, &s, &one, "net", &t), DFQ_E_INFEASIBLE);
     ck_assert_msg(strstr(ctx->error, "has no mapping on any") != NULL, "%s", ctx->error);
     s.glb_kb.v[s.glb_kb.n++] = 512; /* here it fits, and the others cost infinity */
-    ck_assert_msg(dfqi_table_new(ctx, &s, 1, &l, "net", &t) == DFQ_OK, "%s", ctx->error);
+    ck_assert_msg(dfqi_table_new(ctx, &s, &one, "net", &t) == DFQ_OK, "%s", ctx->error);
     int64_t fit = 0;
     for (int64_t i = 0; i < t.n_configs; i++) {
         dfqi_accel_config c;
@@ -343,7 +342,10 @@ static dfq_status scenario(dfq_context *ctx, void *arg)
     dfq_status status = make_vit(ctx, &m);
     if (status == DFQ_OK) status = dfqi_accel_space_load(ctx, "eyeriss-16x16", &s);
     if (status == DFQ_OK) status = dfqi_layers_of(m, (dfqi_layer_bits){0}, &l);
-    if (status == DFQ_OK) status = dfqi_table_new(ctx, &s, l.n_shapes, l.shapes, "net", &table);
+    if (status == DFQ_OK) {
+        const dfqi_shapes shapes = dfqi_shapes_of(&l);
+        status = dfqi_table_new(ctx, &s, &shapes, "net", &table);
+    }
     if (status == DFQ_OK) {
         dfqi_accel_space_config(&s, 0, &t);
         status = dfqi_report_new(m, &t, (dfqi_layer_bits){0}, &report);
@@ -368,8 +370,9 @@ START_TEST(test_cancel)
     dfqi_table t;
     small_space(ctx, &s);
     dfq_context_cancel(ctx);
-    ck_assert_int_eq(dfqi_table_new(ctx, &s, 1, &sample, "net", &t), DFQ_E_CANCELLED);
-    ck_assert_int_eq(dfqi_table_new(ctx, &s, 1, &sample, "net", &t), DFQ_OK);
+    const dfqi_shapes one = {.n = 1, .of = &sample};
+    ck_assert_int_eq(dfqi_table_new(ctx, &s, &one, "net", &t), DFQ_E_CANCELLED);
+    ck_assert_int_eq(dfqi_table_new(ctx, &s, &one, "net", &t), DFQ_OK);
     dfqi_table_fini(&t);
     dfqi_context_release(ctx);
 }

@@ -1,6 +1,7 @@
 /* dfq/accelerator.h: arguments, options of other ages, and a network from description to costs. */
 #include <dfq/dfq.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "api/cases.h"
@@ -112,7 +113,7 @@ START_TEST(test_costs)
     dfq_cost_info own = {.struct_size = sizeof own};
     dfq_cost *c;
     dfq_graph_info net = {.struct_size = sizeof net};
-    double ms[2], mj[2], mm2[2], sum_ms = 0, sum_pj = 0, in_use = 0;
+    double ms[2], mj[2], mm2[2], sum_ms = 0, sum_pj = 0, in_use = 0, scores = 0;
     dfq_cost_options_init(&o, sizeof o);
     o.weight_bits = o.act_bits = 4;
     o.config = 1;
@@ -136,7 +137,12 @@ START_TEST(test_costs)
             continue;
         }
         ck_assert_int_eq(dfq_cost_evaluate_mapping(c, i, layer.mapping, &own), DFQ_OK);
-        ck_assert(own.cycles == layer.cycles && own.total_pj == layer.total_pj);
+        ck_assert_int_eq(own.fused, 0);
+        ck_assert_double_ge(own.cycles, layer.cycles);
+        if (layer.fused) /* scores, or the map, then come from DRAM or go there */
+            scores += own.dram_bytes - layer.dram_bytes;
+        else
+            ck_assert(own.cycles == layer.cycles && own.total_pj == layer.total_pj);
     }
     ck_assert_int_eq(dfq_cost_get_total(c, &total), DFQ_OK);
     ck_assert_int_eq(total.kind, DFQ_LAYER_TOTAL);
@@ -145,6 +151,8 @@ START_TEST(test_costs)
     ck_assert_double_eq_tol(total.total_pj, sum_pj, 1e-9 * sum_pj);
     ck_assert_double_eq_tol(total.ms, ms[1], 1e-9 * ms[1]);
     ck_assert_double_eq_tol(total.total_pj * 1e-9, mj[1], 1e-9 * mj[1]);
+    ck_assert_int_gt(total.fused, 0);
+    ck_assert_double_gt(scores, 0);
     ck_assert(total.area_mm2 == mm2[1] && mm2[0] < mm2[1] && ms[0] >= ms[1]);
     ck_assert(total.utilization > 0 && total.utilization <= 1);
     ck_assert_double_eq_tol(total.utilization, in_use / total.cycles, 1e-9);
@@ -153,11 +161,52 @@ START_TEST(test_costs)
 }
 END_TEST
 
+static dfq_cost_info total_with(const char *member)
+{
+    char text[sizeof json + 64];
+    dfq_accelerator *own;
+    dfq_accelerator_config c = {.struct_size = sizeof c};
+    dfq_cost_info total = {.struct_size = sizeof total};
+    dfq_cost *cost;
+    snprintf(text, sizeof text, "{%s%s", member, json + 1);
+    ck_assert_msg(dfq_accelerator_parse(context, text, strlen(text), &own) == DFQ_OK, "%s",
+                  dfq_context_get_error(context));
+    ck_assert_int_eq(dfq_accelerator_get_config(own, 1, &c), DFQ_OK);
+    ck_assert_int_eq(c.fused_attention, strstr(member, "false") == NULL);
+    ck_assert_int_eq(dfq_cost_create(own, graph, NULL, &cost), DFQ_OK);
+    ck_assert_int_eq(dfq_cost_get_total(cost, &total), DFQ_OK);
+    dfq_cost_release(cost);
+    dfq_accelerator_release(own);
+    return total;
+}
+
+/* Accelerators fuse attentions unless the description says that they cannot. */
+START_TEST(test_fused_attention)
+{
+    static const char bad[] = "{\"fused_attention\": 1, ";
+    const dfq_cost_info can = total_with(""), told = total_with("\"fused_attention\": true, ");
+    const dfq_cost_info apart = total_with("\"fused_attention\": false, ");
+    ck_assert_int_gt(can.fused, 0);
+    ck_assert_int_eq(told.fused, can.fused);
+    ck_assert_double_eq(told.total_pj, can.total_pj);
+    ck_assert_int_eq(apart.fused, 0);
+    ck_assert_double_lt(can.total_pj, apart.total_pj);
+    ck_assert_double_lt(can.dram_bytes, apart.dram_bytes);
+    ck_assert_double_le(can.cycles, apart.cycles);
+    char text[sizeof json + sizeof bad];
+    dfq_accelerator *own = NULL;
+    snprintf(text, sizeof text, "%s%s", bad, json + 1);
+    ck_assert_int_eq(dfq_accelerator_parse(context, text, strlen(text), &own), DFQ_E_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(context), "fused_attention"));
+}
+END_TEST
+
 TCase *dfqt_api_accelerator_case(void)
 {
     TCase *c = tcase_create("accelerator");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_description);
+    tcase_add_test(c, test_fused_attention);
     tcase_add_test(c, test_nulls);
     tcase_add_test(c, test_options);
     tcase_add_test(c, test_costs);

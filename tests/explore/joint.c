@@ -127,9 +127,38 @@ START_TEST(against_enumeration)
 }
 END_TEST
 
+/* With the widths of one layer changed, the tables have the exact costs, fused attention
+ * included. */
+START_TEST(single_changes_are_exact)
+{
+    scene c = open_scene();
+    dfq_bits_choice wide;
+    c.limits.latency_ms = 1e6;
+    OK(choose(&c, &wide));
+    const dfqi_bits_costs *t = &c.s->costs;
+    dfqi_pair *widths = dfqi_calloc(c.ctx, (size_t)t->table->n, sizeof *widths);
+    int32_t fused = 0;
+    ck_assert_ptr_nonnull(widths);
+    for (int32_t k = 0; k < t->n_cells; k++) {
+        const int64_t config = k % t->n_configs, at = k * t->n_configs + config;
+        double ms, mj;
+        for (int32_t i = 0; i < t->table->n; i++) widths[i] = t->cells[t->first[i + 1] - 1].pair;
+        widths[t->cells[k].row] = t->cells[k].pair;
+        OK(dfqi_bits_exact(t, widths, config, &ms, &mj, &fused));
+        ck_assert_int_eq(fused, 1);
+        ck_assert_double_eq_tol(t->base_ms[config] + t->ms[at], ms, 1e-9 * ms);
+        ck_assert_double_eq_tol(t->base_mj[config] + t->mj[at], mj, 1e-9 * mj);
+    }
+    ck_assert_int_eq(wide.fused_attentions, 1);
+    dfqi_free(c.ctx, widths);
+    close_scene(&c);
+}
+END_TEST
+
 TCase *dfqt_joint_case(void)
 {
     TCase *t = tcase_create("joint");
     tcase_add_test(t, against_enumeration);
+    tcase_add_test(t, single_changes_are_exact);
     return t;
 }

@@ -31,19 +31,26 @@ static void write_file(char *name, const void *bytes, size_t size)
 static void cost_path(dfq_context *ctx, const dfqi_search_space *s, const int32_t *path,
                       int64_t config, double out[2])
 {
-    int32_t span[DFQI_SUPER_CELLS][2], n = 0;
+    int32_t span[DFQI_SUPER_CELLS][2], n = 0, attentions = 0, number[1024];
     dfqi_layer layers[MAX];
+    dfqi_attention_pair attention[MAX];
     dfqi_graph *g;
     dfqi_table t;
     out[0] = out[1] = 0;
     ck_assert_int_eq(dfqi_super_graph(ctx, &s->net, path, &g, span), DFQ_OK);
+    ck_assert_int_le(g->n_nodes, 1024);
     for (int32_t i = 0; i < g->n_nodes; i++) {
+        const int32_t scores = dfqi_scores_of_node(g, &g->nodes[i]);
         ck_assert_int_lt(n, MAX);
+        number[i] = n;
+        if (scores >= 0) attention[attentions++] = (dfqi_attention_pair){number[scores], n};
         n += dfqi_layer_of_node(g, &g->nodes[i], &layers[n]);
     }
     dfqi_graph_free(g);
-    ck_assert_int_eq(dfqi_table_new(ctx, &s->accel, n, layers, "path", &t), DFQ_OK);
-    for (int32_t i = 0; i < n; i++) {
+    const dfqi_shapes shapes = {n, attentions, layers, attention};
+    ck_assert_int_eq(attentions > 0, s->net.family != DFQI_SUPER_MBCONV);
+    ck_assert_int_eq(dfqi_table_new(ctx, &s->accel, &shapes, "path", &t), DFQ_OK);
+    for (int32_t i = 0; i < n + attentions; i++) {
         out[0] += dfqi_cycles_ms(t.cycles[i * t.n_configs + config], s->accel.clock_mhz);
         out[1] += t.pj[i * t.n_configs + config] * 1e-9;
     }

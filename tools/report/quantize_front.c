@@ -57,6 +57,9 @@ void page_front_accelerator(const struct quantize *q, char *out, size_t size)
     dfq_accelerator_config hw = {.struct_size = sizeof hw};
     char words[HARDWARE_TEXT];
     if (dfq_accelerator_get_config(q->accel, q->choice.config, &hw) != DFQ_OK) return;
-    snprintf(out, size, "%lld of %lld: %s", (long long)q->choice.config,
-             (long long)dfq_accelerator_get_count(q->accel), hardware_words(&hw, words));
+    int at = snprintf(out, size, "%lld of %lld: %s", (long long)q->choice.config,
+                      (long long)dfq_accelerator_get_count(q->accel), hardware_words(&hw, words));
+    if (q->choice.fused_attentions > 0 && at < (int)size)
+        snprintf(out + at, size - (size_t)at, "; attention fused in %d blocks",
+                 (int)q->choice.fused_attentions);
 }

@@ -39,33 +39,68 @@ dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path, cons
 
 /* -- layers ------------------------------------------------------------------------------------ */
 
+/* Of a shape, or of an attention. */
 typedef struct use {
-    int32_t cell, choice; /* cell -1: on every path */
-    int32_t shape;
+    int32_t cell, choice;     /* cell -1: on every path */
+    int32_t shape, attention; /* one of them is -1 */
 } use;
 
 typedef struct layers {
     dfq_context *ctx;
-    int32_t n_shapes, n_uses, room;
-    dfqi_layer *shapes; /* [n_shapes] different ones */
+    int32_t n_shapes, n_attentions, n_uses, room;
+    dfqi_layer *shapes;              /* [n_shapes] different ones */
+    dfqi_attention_pair *attentions; /* [n_attentions] likewise */
     use *uses;
 } layers;
 
-static dfq_status add_layer(layers *l, const dfqi_layer *shape, int32_t cell, int32_t choice)
+/* For one more of each. */
+static dfq_status make_room(layers *l)
+{
+    if (l->n_uses < l->room) return DFQ_OK;
+    const int32_t room = 2 * l->room + 64;
+    dfqi_layer *shapes = dfqi_realloc(l->ctx, l->shapes, (size_t)room * sizeof *shapes);
+    if (shapes) l->shapes = shapes;
+    dfqi_attention_pair *attentions =
+        dfqi_realloc(l->ctx, l->attentions, (size_t)room * sizeof *attentions);
+    if (attentions) l->attentions = attentions;
+    use *uses = dfqi_realloc(l->ctx, l->uses, (size_t)room * sizeof *uses);
+    if (uses) l->uses = uses;
+    if (!shapes || !attentions || !uses) return DFQ_E_NOMEM;
+    l->room = room;
+    return DFQ_OK;
+}
+
+static int32_t find_shape(layers *l, const dfqi_layer *shape)
 {
     int32_t k = 0;
-    if (l->n_uses == l->room) {
-        int32_t room = 2 * l->room + 64;
-        dfqi_layer *shapes = dfqi_realloc(l->ctx, l->shapes, (size_t)room * sizeof *shapes);
-        if (shapes) l->shapes = shapes;
-        use *uses = dfqi_realloc(l->ctx, l->uses, (size_t)room * sizeof *uses);
-        if (uses) l->uses = uses;
-        if (!shapes || !uses) return DFQ_E_NOMEM;
-        l->room = room;
-    }
     while (k < l->n_shapes && memcmp(&l->shapes[k], shape, sizeof *shape) != 0) k++;
     if (k == l->n_shapes) l->shapes[l->n_shapes++] = *shape;
-    l->uses[l->n_uses++] = (use){cell, choice, k};
+    return k;
+}
+
+static dfq_status add_layer(layers *l, const dfqi_layer *shape, int32_t cell, int32_t choice)
+{
+    DFQI_TRY(make_room(l));
+    l->uses[l->n_uses++] = (use){cell, choice, find_shape(l, shape), -1};
+    return DFQ_OK;
+}
+
+/* Whose values are those of node n, a layer that was added. */
+static dfq_status add_attention(layers *l, const dfqi_graph *g, const dfqi_node *n, int32_t cell,
+                                int32_t choice)
+{
+    const int32_t scores = dfqi_scores_of_node(g, n);
+    dfqi_layer of[DFQI_PRODUCTS];
+    int32_t k = 0;
+    if (scores < 0) return DFQ_OK;
+    DFQI_TRY(make_room(l));
+    (void)dfqi_layer_of_node(g, &g->nodes[scores], &of[DFQI_SCORES]);
+    (void)dfqi_layer_of_node(g, n, &of[DFQI_VALUES]);
+    const dfqi_attention_pair a = {find_shape(l, &of[DFQI_SCORES]),
+                                   find_shape(l, &of[DFQI_VALUES])};
+    while (k < l->n_attentions && memcmp(&l->attentions[k], &a, sizeof a) != 0) k++;
+    if (k == l->n_attentions) l->attentions[l->n_attentions++] = a;
+    l->uses[l->n_uses++] = (use){cell, choice, -1, k};
     return DFQ_OK;
 }
 
@@ -84,10 +119,11 @@ static dfq_status list_choice(layers *l, const dfqi_supernet *net, int32_t choic
         int32_t cell = 0;
         if (!dfqi_layer_of_node(g, &g->nodes[i], &shape)) continue;
         while (cell < net->n_cells && (i < span[cell][0] || i >= span[cell][1])) cell++;
-        if (cell == net->n_cells)
-            status = choice == 0 ? add_layer(l, &shape, -1, 0) : DFQ_OK;
-        else if (path[cell] == choice)
-            status = add_layer(l, &shape, cell, choice);
+        const bool shared = cell == net->n_cells;
+        if (choice != (shared ? 0 : path[cell])) continue;
+        if (shared) cell = -1;
+        status = add_layer(l, &shape, cell, choice);
+        if (status == DFQ_OK) status = add_attention(l, g, &g->nodes[i], cell, choice);
     }
     dfqi_graph_free(g);
     return status;
@@ -101,8 +137,8 @@ static void add_costs(const layers *l, const dfqi_table *t, double clock_mhz, co
     size_t configs = (size_t)t->n_configs;
     for (int32_t i = 0; i < l->n_uses; i++) {
         const use *u = &l->uses[i];
-        const double *cycles = t->cycles + (size_t)u->shape * configs;
-        const double *pj = t->pj + (size_t)u->shape * configs;
+        const size_t row = (size_t)(u->shape >= 0 ? u->shape : t->n_shapes + u->attention);
+        const double *cycles = t->cycles + row * configs, *pj = t->pj + row * configs;
         bool shared = u->cell < 0;
         double *ms = shared ? c->base : c->cost + (size_t)(first[u->cell] + u->choice) * configs;
         double *mj = ms + (shared ? configs : cells);
@@ -144,7 +180,8 @@ static dfq_status fill(const dfqi_search_space *s, const layers *l, dfqi_search_
     int32_t first[DFQI_SUPER_CELLS + 1] = {0};
     dfqi_table t;
     for (int32_t i = 0; i < c->n_cells; i++) first[i + 1] = first[i] + c->choices[i];
-    DFQI_TRY(dfqi_table_new(c->ctx, &s->accel, l->n_shapes, l->shapes, s->net.name, &t));
+    const dfqi_shapes shapes = {l->n_shapes, l->n_attentions, l->shapes, l->attentions};
+    DFQI_TRY(dfqi_table_new(c->ctx, &s->accel, &shapes, s->net.name, &t));
     size_t configs = (size_t)t.n_configs, cells = (size_t)first[c->n_cells] * configs;
     c->cost = dfqi_calloc(c->ctx, DFQI_SEARCH_SPACE_METRICS * cells, sizeof *c->cost);
     c->base = dfqi_calloc(c->ctx, DFQI_SEARCH_SPACE_METRICS * configs, sizeof *c->base);
@@ -191,6 +228,7 @@ dfq_status dfqi_search_space_costs_new(dfq_context *ctx, const dfqi_search_space
         status = list_choice(&l, &net, k);
     if (status == DFQ_OK) status = fill(s, &l, &c);
     dfqi_free(ctx, l.shapes);
+    dfqi_free(ctx, l.attentions);
     dfqi_free(ctx, l.uses);
     dfqi_supernet_fini(&net);
     if (status == DFQ_OK)
