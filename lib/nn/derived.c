@@ -225,23 +225,23 @@ static void describe(const dfqi_arch *a, char *text, size_t size)
     snprintf(text, size, "a network of the search space %s", a->name);
 }
 
-dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
-                             dfqi_st_meta out[DFQI_DERIVED_META])
+static dfq_status meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta *out, int64_t *n)
 {
-    const char *const keys[DFQI_DERIVED_META] = {version_key, space_key, path_key};
+    const char *const keys[DFQI_FAMILY_META] = {version_key, space_key, path_key};
     char path[4 * DFQI_SUPER_CELLS] = "", *space;
     int32_t cells = (int32_t)dfqi_super_row_of(&a->of.derived.space)->cells(&a->of.derived.space);
     for (int32_t c = 0, at = 0; c < cells; c++)
         at += snprintf(path + at, sizeof path - (size_t)at, "%s%d", c ? " " : "",
                        a->of.derived.path[c]);
     DFQI_TRY(dfqi_supernet_space_text(arena->ctx, &a->of.derived.space, &space));
-    const char *const values[DFQI_DERIVED_META] = {version, space, path};
-    for (int32_t i = 0; i < DFQI_DERIVED_META; i++) {
+    const char *const values[DFQI_FAMILY_META] = {version, space, path};
+    for (int32_t i = 0; i < DFQI_FAMILY_META; i++) {
         out[i].key = dfqi_arena_strdup(arena, keys[i]);
         out[i].value = dfqi_arena_strdup(arena, values[i]);
     }
     dfqi_free(arena->ctx, space);
-    for (int32_t i = 0; i < DFQI_DERIVED_META; i++)
+    *n = DFQI_FAMILY_META;
+    for (int32_t i = 0; i < DFQI_FAMILY_META; i++)
         if (!out[i].key || !out[i].value) return DFQ_E_NOMEM;
     return DFQ_OK;
 }
@@ -290,6 +290,12 @@ static bool convolutional(const dfqi_arch *a)
     return a->family == DFQI_FAMILY_MBCONV;
 }
 
+static dfqi_units units(const dfqi_arch *a)
+{
+    (void)a;
+    return DFQI_UNITS_INVERTED;
+}
+
 const dfqi_family_row dfqi_family_derived = {.fits = fits,
                                              .properties =
                                                  DFQI_PROP_BIT(PATCH) | DFQI_PROP_BIT(GRID),
@@ -299,6 +305,8 @@ const dfqi_family_row dfqi_family_derived = {.fits = fits,
                                              .convolutional = convolutional,
                                              .find = find,
                                              .describe = describe,
+                                             .meta = meta,
+                                             .units = units,
                                              .hash = hash_derived,
                                              .alike = same_strides,
                                              .norms = norms,

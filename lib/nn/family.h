@@ -46,8 +46,19 @@ typedef struct dfqi_stream_part {
 struct dfqi_cnn_layer;
 struct dfqi_cnn_head;
 
+/* When a family is asked whether it fits a file. */
+typedef enum dfqi_family_turn {
+    DFQI_TURN_LAST = 0, /* in the order of the table; a name in the file chooses among them */
+    DFQI_TURN_FIRST,    /* before those, where the file has no name: its tensors fit others too */
+    DFQI_TURN_ALWAYS    /* before all, whatever the name is */
+} dfqi_family_turn;
+
+/* Metadata that a family adds to those of all. */
+enum { DFQI_FAMILY_META = 3 };
+
 typedef struct dfqi_family_row {
     const char *names[6]; /* how the architectures' names begin, NULL behind the last */
+    dfqi_family_turn turn;
     /* Do the tensors of a file without an architecture's name look like this family? */
     bool (*fits)(const dfqi_safetensors *st);
     /* Properties (1 << DFQI_PROP_*, or'ed) that not all families have, and those that a network
@@ -63,6 +74,8 @@ typedef struct dfqi_family_row {
     dfqi_sizes (*sizes)(const dfqi_arch *a);
     /* Is the network convolutional? NULL: all of the family are. */
     bool (*convolutional)(const dfqi_arch *a);
+    /* What the residual units of a convolutional network are. NULL: plain ones. */
+    dfqi_units (*units)(const dfqi_arch *a);
     /* Standard deviation of random weights; 0: by their number of inputs (init.c). */
     float deviation;
     /* The size of the input is told: DFQ_E_SHAPE where the tensors have another. NULL: they fit
@@ -91,6 +104,10 @@ typedef struct dfqi_family_row {
     DFQI_CHECKED dfq_status (*check)(dfq_context *ctx, const char *path, const dfqi_arch *a);
     /* "a 12-block vision transformer" */
     void (*describe)(const dfqi_arch *a, char *text, size_t size);
+    /* Metadata of which the network is made again: up to DFQI_FAMILY_META, in the arena, their
+     * number in *n. NULL: there are none. */
+    DFQI_CHECKED dfq_status (*meta)(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta *out,
+                                    int64_t *n);
     /* Continues a hash with the properties that names and shapes of the parameters do not show.
      * NULL: there are none. */
     uint64_t (*hash)(uint64_t hash, const dfqi_arch *a);
@@ -140,20 +157,10 @@ DFQI_CHECKED dfq_status dfqi_network_begin(dfq_context *ctx, const dfqi_arch *ar
 DFQI_CHECKED dfq_status dfqi_need_same(dfq_context *ctx, const dfqi_arch *teacher,
                                        const dfqi_arch *student, bool same);
 
-/* -- derived networks -------------------------------------------------------------------------- */
-
-/* The metadata of the space and the path. */
-enum { DFQI_DERIVED_META = 3 };
-DFQI_CHECKED dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
-                                          dfqi_st_meta out[DFQI_DERIVED_META]);
-
 /* -- imported networks ------------------------------------------------------------------------- */
 
 /* Do the metadata of a file have a structure? */
 bool dfqi_imported_fits(const dfqi_safetensors *st);
-/* The metadata of the structure. */
-DFQI_CHECKED dfq_status dfqi_imported_meta(const dfqi_arch *a, dfqi_arena *arena,
-                                           dfqi_st_meta *out);
 
 /* -- for the rows' `find` ---------------------------------------------------------------------- */
 

@@ -115,9 +115,10 @@ static void forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, df
     dfqi_structure_forward(structure(a), a->eps, g, params, x, taps);
 }
 
-dfq_status dfqi_imported_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta *out)
+static dfq_status meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta *out, int64_t *n)
 {
     char *text;
+    *n = 1;
     DFQI_TRY(dfqi_structure_text(structure(a), &text));
     out->key = dfqi_arena_strdup(arena, key);
     out->value = dfqi_arena_strdup(arena, text);
@@ -128,6 +129,16 @@ dfq_status dfqi_imported_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_met
 static bool convolutional(const dfqi_arch *a)
 {
     return structure(a)->facts.products == 0;
+}
+
+/* By which convolutions there are most of; stems and shortcuts are few. */
+static dfqi_units units(const dfqi_arch *a)
+{
+    const dfqi_structure_facts *f = &structure(a)->facts;
+    const int32_t spatial = f->convs - f->depthwise - f->pointwise;
+    return f->depthwise > spatial   ? DFQI_UNITS_INVERTED
+           : f->pointwise > spatial ? DFQI_UNITS_BOTTLENECK
+                                    : DFQI_UNITS_PLAIN;
 }
 
 /* The structure has them. */
@@ -142,12 +153,15 @@ static const char *unrotatable(const dfqi_arch *a)
     return convolutional(a) ? NULL : "it was not recognised as a ViT or Swin transformer";
 }
 
-const dfqi_family_row dfqi_family_imported = {.fits = dfqi_imported_fits,
+const dfqi_family_row dfqi_family_imported = {.turn = DFQI_TURN_ALWAYS,
+                                              .fits = dfqi_imported_fits,
                                               .lacks = lacks,
                                               .fixed_image = true,
                                               .convolutional = convolutional,
                                               .find = find,
                                               .describe = describe,
+                                              .meta = meta,
+                                              .units = units,
                                               .hash = hash,
                                               .alike = alike,
                                               .norms = norms,

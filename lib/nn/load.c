@@ -54,6 +54,18 @@ static const char *known_by(const dfqi_safetensors *st)
     return NULL;
 }
 
+/* Does a family with this turn fit? */
+static bool goes_first(const dfqi_safetensors *st, dfqi_family_turn turn, dfqi_family *out)
+{
+    for (int f = 0; f < DFQI_FAMILY_COUNT; f++) {
+        const dfqi_family_row *row = dfqi_family_get((dfqi_family)f);
+        if (row->turn != turn || !row->fits(st)) continue;
+        *out = (dfqi_family)f;
+        return true;
+    }
+    return false;
+}
+
 /* The family by the name, or by the tensors where there is no name. */
 static dfq_status find_family(const dfqi_safetensors *st, const char *path, const char *name,
                               dfqi_family *out)
@@ -62,14 +74,8 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
         DFQI_FAMILY_COUNT; /* the first that is named so; the tensors choose among several */
     for (int f = DFQI_FAMILY_COUNT - 1; f >= 0; f--)
         if (name && is_named_so(dfqi_family_get((dfqi_family)f), name)) named = f;
-    if (dfqi_imported_fits(st)) { /* whatever its name is */
-        *out = DFQI_FAMILY_IMPORTED;
-        return DFQ_OK;
-    }
-    if (!name && dfqi_family_swin.fits(st)) { /* Swin V2's names are like others' as well */
-        *out = DFQI_FAMILY_SWIN;
-        return DFQ_OK;
-    }
+    if (goes_first(st, DFQI_TURN_ALWAYS, out)) return DFQ_OK;
+    if (!name && goes_first(st, DFQI_TURN_FIRST, out)) return DFQ_OK;
     for (int f = 0; f < DFQI_FAMILY_COUNT; f++) {
         const dfqi_family_row *row = dfqi_family_get((dfqi_family)f);
         if ((name && !is_named_so(row, name)) || !row->fits(st)) continue;

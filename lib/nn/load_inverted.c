@@ -274,6 +274,12 @@ static const char *activation(const dfqi_arch *a)
     return dfqi_inverted_form_of(a)->word;
 }
 
+static dfqi_units units(const dfqi_arch *a)
+{
+    (void)a;
+    return DFQI_UNITS_INVERTED;
+}
+
 const dfqi_family_row dfqi_family_efficientnet = {
     .properties = DFQI_PROP_BIT(CONV_PADDING),
     .activation = activation,
@@ -284,6 +290,7 @@ const dfqi_family_row dfqi_family_efficientnet = {
     .name = dfqi_inverted_name,
     .check = check,
     .describe = describe,
+    .units = units,
     .hash = hash,
     .alike = alike,
     .norms = dfqi_inverted_norms,

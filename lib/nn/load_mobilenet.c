@@ -38,6 +38,12 @@ static const char *activation(const dfqi_arch *a)
     return "relu6";
 }
 
+static dfqi_units units(const dfqi_arch *a)
+{
+    (void)a;
+    return DFQI_UNITS_INVERTED;
+}
+
 const dfqi_family_row dfqi_family_mobilenet = {.names = {"mobilenet"},
                                                .activation = activation,
                                                .keys = dfqi_cnn_keys,
@@ -45,6 +51,7 @@ const dfqi_family_row dfqi_family_mobilenet = {.names = {"mobilenet"},
                                                .find = find,
                                                .name = dfqi_mobilenet_name,
                                                .describe = describe,
+                                               .units = units,
                                                .hash = dfqi_cnn_hash,
                                                .alike = dfqi_cnn_alike,
                                                .norms = dfqi_mobilenet_norms,

@@ -188,6 +188,11 @@ static bool lacks(const dfqi_arch *a, dfqi_prop p)
     return p == DFQI_PROP_BOTTLENECK && !a->of.cnn.bottleneck;
 }
 
+static dfqi_units units(const dfqi_arch *a)
+{
+    return a->of.cnn.bottleneck ? DFQI_UNITS_BOTTLENECK : DFQI_UNITS_PLAIN;
+}
+
 const dfqi_family_row dfqi_family_resnet = {.names = {"resnet", "resnext", "wide_resnet", "tv_res"},
                                             .properties =
                                                 DFQI_PROP_BIT(STEM) | DFQI_PROP_BIT(BOTTLENECK),
@@ -199,6 +204,7 @@ const dfqi_family_row dfqi_family_resnet = {.names = {"resnet", "resnext", "wide
                                             .name = dfqi_resnet_name,
                                             .check = check,
                                             .describe = describe,
+                                            .units = units,
                                             .hash = dfqi_cnn_hash,
                                             .alike = dfqi_cnn_alike,
                                             .norms = dfqi_resnet_norms,

@@ -261,6 +261,7 @@ static void assume(const dfqi_naming *naming, dfqi_arch *a)
 }
 
 const dfqi_family_row dfqi_family_swin = {.names = {"swin"},
+                                          .turn = DFQI_TURN_FIRST,
                                           .properties = DFQI_PROP_BIT(PATCH) | DFQI_PROP_BIT(GRID) |
                                                         DFQI_PROP_BIT(PADDING),
                                           .lacks = lacks,

@@ -274,11 +274,9 @@ dfq_status dfqi_arch_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta ou
         if (hears(a, p))
             DFQI_TRY(put(arena, dfqi_prop_name(p), dfqi_prop_text(a, p, text), &out[n++]));
     }
-    if (a->family == DFQI_FAMILY_IMPORTED) DFQI_TRY(dfqi_imported_meta(a, arena, &out[n++]));
-    if (dfqi_arch_is_derived(a)) {
-        DFQI_TRY(dfqi_derived_meta(a, arena, out + n));
-        n += DFQI_DERIVED_META;
-    }
-    *out_n = n;
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    int64_t own = 0;
+    if (row->meta) DFQI_TRY(row->meta(a, arena, out + n, &own));
+    *out_n = n + own;
     return DFQ_OK;
 }

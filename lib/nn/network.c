@@ -29,14 +29,17 @@ bool dfqi_never(const dfqi_arch *a)
 
 dfq_status dfqi_arch_need_attention(dfq_context *ctx, const dfqi_arch *a, const char *what)
 {
+    char text[96];
     if (dfqi_arch_blocks(a) > 0) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s is a %s, must be a ViT, DeiT or Swin for %s",
-                     a->name,
-                     dfqi_arch_is_cnn(a) ? "convolutional network"
-                     : a->family == DFQI_FAMILY_IMPORTED
-                         ? "network with attention that is laid out in another way"
-                         : "vision transformer of a search space",
-                     what);
+    dfqi_family_get(a->family)->describe(a, text, sizeof text);
+    return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s is %s, must be a ViT, DeiT or Swin for %s",
+                     a->name, text, what);
+}
+
+dfqi_units dfqi_arch_units(const dfqi_arch *a)
+{
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    return row->units ? row->units(a) : DFQI_UNITS_PLAIN;
 }
 
 int64_t dfqi_arch_blocks(const dfqi_arch *a)

@@ -114,6 +114,13 @@ DFQI_CHECKED dfq_status dfqi_arch_need_classes(dfq_context *ctx, const dfqi_arch
                                                const char *what);
 /* Is it a convolutional network? */
 int dfqi_arch_is_cnn(const dfqi_arch *a);
+/* What most of the residual units of a convolutional network are made of. */
+typedef enum dfqi_units {
+    DFQI_UNITS_PLAIN = 0,  /* 3x3 convolutions */
+    DFQI_UNITS_BOTTLENECK, /* a 3x3 between two 1x1 */
+    DFQI_UNITS_INVERTED    /* a depthwise convolution between two 1x1 */
+} dfqi_units;
+dfqi_units dfqi_arch_units(const dfqi_arch *a);
 /* DFQ_E_UNSUPPORTED for a network without attention that losses may look at; `what` asks for it. */
 DFQI_CHECKED dfq_status dfqi_arch_need_attention(dfq_context *ctx, const dfqi_arch *a,
                                                  const char *what);

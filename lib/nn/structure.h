@@ -18,7 +18,7 @@ typedef enum dfqi_structure_kind {
     DFQI_STRUCTURE_GATE,
     DFQI_STRUCTURE_GELU,
     DFQI_STRUCTURE_TANH,
-    DFQI_STRUCTURE_RELU,       /* cap; none: infinity */
+    DFQI_STRUCTURE_RELU,       /* cap; none: infinity. No quantizer is behind one without a name */
     DFQI_STRUCTURE_ACTIVATION, /* its kind, DFQI_ACTIVATION_* */
     DFQI_STRUCTURE_SOFTMAX,    /* scale */
     DFQI_STRUCTURE_LAYERNORM,  /* gamma, beta; eps */
@@ -76,6 +76,7 @@ typedef struct dfqi_structure_rule {
 /* What follows from the list (structure_facts.c). */
 typedef struct dfqi_structure_facts {
     int32_t convs, linears, products, batchnorms, layernorms; /* products: of computed values */
+    int32_t depthwise, pointwise; /* of the convolutions: one channel each; one tap each */
     int32_t norms;      /* BatchNorms behind convolutions, whose parameters come first, in fives */
     int32_t attentions; /* products of a softmax of a product */
     int64_t heads;      /* of each; 0: they differ */

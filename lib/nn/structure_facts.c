@@ -42,10 +42,19 @@ static int64_t heads_of(const dfqi_structure *p, const dfqi_structure_op *raw)
     return split && split->kind == DFQI_STRUCTURE_SPLIT_HEADS ? split->ints[0] : 0;
 }
 
+static void count_conv(dfqi_structure *p, const dfqi_structure_op *op)
+{
+    const int64_t *dims = p->params[op->in[1] - 1].dims; /* [outputs, inputs of a group, taps] */
+    const bool depthwise = dims[1] == 1 && op->ints[3] > 1;
+    p->facts.convs++;
+    p->facts.depthwise += depthwise;
+    p->facts.pointwise += !depthwise && dims[2] == 1 && dims[3] == 1;
+}
+
 static void count(dfqi_structure *p, dfqi_structure_op *op)
 {
     dfqi_structure_facts *f = &p->facts;
-    f->convs += op->kind == DFQI_STRUCTURE_CONV;
+    if (op->kind == DFQI_STRUCTURE_CONV) count_conv(p, op);
     f->linears += op->kind == DFQI_STRUCTURE_LINEAR;
     f->layernorms += op->kind == DFQI_STRUCTURE_LAYERNORM;
     f->batchnorms += op->kind == DFQI_STRUCTURE_BATCHNORM;

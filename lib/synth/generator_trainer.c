@@ -63,17 +63,17 @@ void dfqi_generator_trainer_text(const dfqi_generator_options *o, char *text, si
 static dfqi_arc_cells cells_for(const dfqi_arch *a)
 {
     if (is_small(a->image)) return a->classes <= 10 ? DFQI_ARC_CIFAR10 : DFQI_ARC_CIFAR100;
-    if (a->family == DFQI_FAMILY_MOBILENET || a->family == DFQI_FAMILY_MBCONV ||
-        a->family == DFQI_FAMILY_EFFICIENTNET)
-        return DFQI_ARC_MOBILENET;
-    return a->of.cnn.bottleneck ? DFQI_ARC_RESNET50 : DFQI_ARC_RESNET18;
+    static const dfqi_arc_cells cells[] = {[DFQI_UNITS_PLAIN] = DFQI_ARC_RESNET18,
+                                           [DFQI_UNITS_BOTTLENECK] = DFQI_ARC_RESNET50,
+                                           [DFQI_UNITS_INVERTED] = DFQI_ARC_MOBILENET};
+    return cells[dfqi_arch_units(a)];
 }
 
 /* 2 for CIFAR-10, 25 for CIFAR-100, 250 for ImageNet, but 100 with ResNet-50: AIT's runs at 4
  * bits. */
 static int64_t slots_for(const dfqi_arch *a)
 {
-    int64_t slots = a->classes / (a->of.cnn.bottleneck ? 10 : 4);
+    int64_t slots = a->classes / (dfqi_arch_units(a) == DFQI_UNITS_BOTTLENECK ? 10 : 4);
     return slots < 2 ? 2 : slots > 1000 ? 1000 : slots;
 }
 
@@ -84,7 +84,7 @@ static void set_latent(const dfqi_arch *a, dfqi_generator_arch *g)
 {
     dfqi_cnn_head head;
     dfqi_cnn_head_of(a, &head);
-    g->latent = head.in;
+    if (head.in > 0) g->latent = head.in; /* else the structure ends in another layer */
     g->slots = slots_for(a);
     if (head.in * dfqi_area(a->image) > WIDEST) g->reduced = DFQI_GENERATOR_LATENT;
 }
@@ -111,11 +111,12 @@ static void take_embedding(dfqi_generator_trainer *h)
     char name[DFQI_NAME_MAX];
     dfqi_cnn_head head;
     if (h->o.kind != DFQI_GENERATOR_QIMERA) return;
-    if (is_small(a->image) ? a->classes <= 10 : !a->of.cnn.bottleneck) return;
+    if (is_small(a->image) ? a->classes <= 10 : dfqi_arch_units(a) != DFQI_UNITS_BOTTLENECK) return;
     dfqi_cnn_head_of(a, &head);
     snprintf(name, sizeof name, "%s.weight", head.name);
     const dfq_tensor *from = dfqi_network_find(&h->model->net, name);
     dfq_tensor *to = dfqi_generator_find(&h->net, "embed.weight");
+    if (!from || dfqi_tensor_count(from) != dfqi_tensor_count(to)) return;
     memcpy(to->data, from->data, (size_t)dfqi_tensor_count(to) * sizeof(float));
 }
 

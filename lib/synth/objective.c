@@ -92,13 +92,14 @@ static dfq_status build_entropy(dfqi_synth *s)
     DFQI_TRY(build_pass(s, &own->view));
     own->seed = dfqi_calloc(s->ctx, (size_t)dfqi_arch_blocks(a), sizeof *own->seed);
     if (!own->seed) return DFQ_E_NOMEM;
-    own->pse = (dfqi_pse_shape){
-        .batch = s->o.batch, .heads = a->of.vit.heads, .d = a->of.vit.width / a->of.vit.heads};
-    own->pse.tokens = dfqi_graph_value(own->view.g, own->view.taps.head[0])->dims[2];
+    dfqi_attention t;
+    dfqi_arch_attention(a, 0, &t);
+    own->pse =
+        (dfqi_pse_shape){.batch = s->o.batch, .heads = t.heads, .d = t.width, .tokens = t.tokens};
     for (int64_t i = 0; i < dfqi_arch_blocks(a); i++) {
         dfqi_graph_keep(own->view.g, own->view.taps.head[i]);
-        own->seed[i] = dfqi_graph_input(own->main.g, "seed", 1, 3,
-                                        (int64_t[]){a->of.vit.heads, own->pse.tokens, own->pse.d});
+        own->seed[i] =
+            dfqi_graph_input(own->main.g, "seed", 1, 3, (int64_t[]){t.heads, t.tokens, t.width});
     }
     return dfqi_graph_status(own->main.g);
 }

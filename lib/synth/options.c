@@ -76,6 +76,26 @@ void dfqi_synth_settle(const dfqi_arch *a, dfqi_synth_options *o)
     o->jitter = o->multi_scale = 0;
 }
 
+/* Patch similarity entropy is of all patches of a block, and of heads that are all alike. */
+static dfq_status pse_fits(dfq_context *ctx, const dfqi_arch *a)
+{
+    dfqi_attention first, t;
+    dfqi_arch_attention(a, 0, &first);
+    for (int64_t i = 0; i < dfqi_arch_blocks(a); i++) {
+        dfqi_arch_attention(a, i, &t);
+        if (t.windows > 1 || t.tokens != first.tokens || t.heads != first.heads)
+            return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                             "synth: kind pse compares all patches of a block, and %s has them in "
+                             "windows; take kind attention",
+                             a->name);
+    }
+    if (first.drop == 1) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                     "synth: kind pse leaves out the class token, and %s has other tokens in "
+                     "front of its patches; take kind attention",
+                     a->name);
+}
+
 dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synth_options *o)
 {
     if (a->channels != 3)
@@ -90,19 +110,9 @@ dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synt
             "synth: %s has no attention heads; take kind bns, gdfq, qimera, arc, prior, noise or "
             "leaves",
             a->name);
-    if (o->kind == DFQI_SYNTH_PSE && a->family != DFQI_FAMILY_VIT)
-        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "synth: kind pse compares all patches of a block, and %s has them in "
-                         "windows; take kind attention",
-                         a->name);
+    if (o->kind == DFQI_SYNTH_PSE) DFQI_TRY(pse_fits(ctx, a));
     if (o->class_weight > 0 && !dfqi_synth_draws(o->kind))
         DFQI_TRY(dfqi_arch_need_classes(ctx, a, "images of classes (class_weight is above 0)"));
-    if (o->kind == DFQI_SYNTH_PSE &&
-        (a->of.vit.registers > 0 || (a->of.vit.parts & DFQI_VIT_NO_CLASS)))
-        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "synth: kind pse leaves out the class token, and %s has other tokens in "
-                         "front of its patches; take kind attention",
-                         a->name);
     bool norms = o->kind == DFQI_SYNTH_BNS || dfqi_synth_generates(o->kind);
     if (norms && dfqi_arch_norms(a) == 0)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,

@@ -151,31 +151,30 @@ static void add_mean(const dfqi_attention *t, const float *x, int64_t first, int
 static dfq_status attention_maps(const dfqi_model *m, const float *image, double *maps)
 {
     const dfqi_arch *a = &m->net.arch;
-    const int64_t last = a->of.vit.depth - 1;
+    const int64_t blocks = dfqi_arch_blocks(a), last = blocks - 1;
     dfqi_attention t;
     dfqi_arch_attention(a, last, &t);
     int64_t n = t.tokens - t.drop, square = t.tokens * t.tokens;
-    const bool patches = (a->of.vit.parts & DFQI_VIT_NO_CLASS) != 0;
+    const bool patches = t.drop == 0 || (a->of.vit.parts & DFQI_VIT_NO_CLASS) != 0;
     dfqi_graph *g = NULL;
     dfqi_exec *e = NULL;
     dfqi_id x;
     dfqi_taps taps = {0};
     dfq_status status = DFQ_E_NOMEM;
-    taps.raw = dfqi_calloc(m->ctx, 2 * (size_t)a->of.vit.depth, sizeof *taps.raw);
+    taps.raw = dfqi_calloc(m->ctx, 2 * (size_t)blocks, sizeof *taps.raw);
     if (!taps.raw) goto out;
-    taps.attn = taps.raw + a->of.vit.depth;
+    taps.attn = taps.raw + blocks;
     DFQI_GOTO(dfqi_model_graph(m, 1, &g, &x, &taps), out);
     DFQI_GOTO(dfqi_exec_new(g, &e), out);
     dfqi_exec_bind(e, x, image);
     DFQI_GOTO(dfqi_exec_run(e), out);
     const float *attn = dfqi_exec_data(e, taps.attn[last]);
     const float *raw = dfqi_exec_data(e, taps.raw[last]);
-    for (int64_t h = 0; h < a->of.vit.heads; h++) {
-        double *mean = maps + (a->of.vit.heads + h) * n;
+    for (int64_t h = 0; h < t.heads; h++) {
+        double *mean = maps + (t.heads + h) * n;
         add_mean(&t, attn + h * square, patches ? t.drop : 0, patches ? t.tokens : 1, maps + h * n);
         add_mean(&t, raw + h * square, t.drop, t.tokens, mean);
-        for (int64_t k = 0; k < n; k++)
-            maps[2 * a->of.vit.heads * n + k] += mean[k] / (double)a->of.vit.heads;
+        for (int64_t k = 0; k < n; k++) maps[2 * t.heads * n + k] += mean[k] / (double)t.heads;
     }
 out:
     dfqi_exec_free(e);
@@ -188,13 +187,16 @@ dfq_status dfqi_attention_sheet(const dfqi_model *m, const dfq_tensor *images, i
                                 const char *path)
 {
     const dfqi_arch *a = &m->net.arch;
-    if (a->family != DFQI_FAMILY_VIT)
+    const int64_t blocks = dfqi_arch_blocks(a);
+    dfqi_attention t = {0};
+    if (blocks > 0) dfqi_arch_attention(a, blocks - 1, &t);
+    const dfqi_size grid = t.heads ? dfqi_size_over(a->image, dfqi_arch_patch(a)) : (dfqi_size){0};
+    const int64_t n = dfqi_area(grid), heads = t.heads;
+    if (t.heads == 0 || t.windows > 1 || t.tokens - t.drop != n)
         return dfqi_fail(m->ctx, DFQ_E_UNSUPPORTED,
-                         "%s has no class token, whose attention a picture shows; must be a ViT or "
-                         "DeiT",
+                         "%s has no attention of all patches, which a picture shows; must be a ViT "
+                         "or DeiT",
                          a->name);
-    const dfqi_size grid = dfqi_size_over(a->image, a->of.vit.patch);
-    const int64_t n = dfqi_area(grid), heads = a->of.vit.heads;
     dfqi_image canvas = {.ctx = m->ctx}, tile = {.ctx = m->ctx}, im = {.ctx = m->ctx};
     dfq_status status = DFQ_E_NOMEM;
     double *maps = dfqi_calloc(m->ctx, (size_t)((2 * heads + 1) * n), sizeof *maps);
