@@ -6,7 +6,7 @@
 
 #include "base/hash.h"
 #include "base/text.h"
-#include "exchange/import_priv.h"
+#include "exchange/import_nodes_priv.h"
 #include "io/json.h"
 
 enum { MOST_NAMES = 400000 };

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "exchange/import_priv.h"
+#include "exchange/import_nodes_priv.h"
 #include "graph/ops.h"
 
 bool dfqi_im_near(double a, double b)

@@ -364,7 +364,9 @@ static const struct {
             {"Sin", 1, fold_sin},
             {"Cos", 1, fold_cos},
             {"GreaterOrEqual", 2, fold_not_less},
-            {"LessOrEqual", 2, fold_not_greater}};
+            {"LessOrEqual", 2, fold_not_greater},
+            {"Einsum", 1, dfqi_im_fold_einsum},
+            {"Einsum", 2, dfqi_im_fold_einsum}};
 
 im_fold dfqi_im_fold_of(const char *op, int32_t operands)
 {

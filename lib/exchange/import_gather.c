@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "exchange/import_family_priv.h"
+#include "exchange/import_nodes_priv.h"
 
 /* Entries first, first + step, ... of an axis that is a multiple of the step. */
 static bool strided(im *m, const im_view *x, int32_t axis, int64_t first, int64_t step,

@@ -1,7 +1,7 @@
 /* Norms of groups of channels, and copies along axes. */
 #include <string.h>
 
-#include "exchange/import_priv.h"
+#include "exchange/import_nodes_priv.h"
 
 /* -- norms ------------------------------------------------------------------------------------- */
 

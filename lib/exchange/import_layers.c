@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "exchange/import_priv.h"
+#include "exchange/import_nodes_priv.h"
 
 /* -- rows: one axis last in memory ------------------------------------------------------------- */
 
@@ -148,23 +148,39 @@ void dfqi_im_gemm(im *m)
 /* -- products of two computed values ----------------------------------------------------------- */
 
 /* Are the innermost entries of b in memory those of the axis that is summed over? */
-static bool sums_innermost(const im_view *b)
+static bool sums_innermost(const im_view *b, const im_axis *summed)
 {
-    const im_axis *k = &b->axes[b->rank - 2];
     int32_t last = b->n_atoms - 1;
     while (last >= 0 && b->atoms[last].pick >= 0) last--;
-    for (int32_t i = 0; i < k->n; i++)
-        if (k->atoms[i] == last) return true;
+    for (int32_t i = 0; i < summed->n; i++)
+        if (summed->atoms[i] == last) return true;
     return false;
 }
 
 static void product_name(im *m, bool keys, char *out, size_t cap)
 {
     char scope[DFQI_LAYER_MAX];
+    if (dfqi_im_own_name(m, scope)) {
+        snprintf(out, cap, "%s", scope);
+        return;
+    }
     dfqi_im_scope(m->node, scope);
     if (scope[0] == '\0') snprintf(scope, sizeof scope, "attention%d", m->attentions);
     m->attentions += !keys;
     snprintf(out, cap, "%.70s.%s", scope, keys ? "qk" : "av");
+}
+
+int32_t dfqi_im_product(im *m, const im_view *a, const im_axis of_a[3], const im_view *b,
+                        const im_axis of_b[3], const int64_t dims[3])
+{
+    const bool keys = sums_innermost(b, &of_b[2]);
+    const im_axis order[3] = {of_b[0], of_b[keys ? 1 : 2], of_b[keys ? 2 : 1]};
+    dfqi_structure_op op = {.kind = keys ? DFQI_STRUCTURE_MATMUL_NT : DFQI_STRUCTURE_MATMUL_NN,
+                            .n_in = 2,
+                            .in = {dfqi_im_arrange(m, a, 3, of_a), dfqi_im_arrange(m, b, 3, order)},
+                            .n_out = 1};
+    product_name(m, keys, op.name, sizeof op.name);
+    return dfqi_im_op(m, &op, 3, dims);
 }
 
 /* The axes of the result: heads and rows of a, columns of b. */
@@ -194,21 +210,11 @@ static void product(im *m)
         return;
     }
     const int32_t r = a->rank;
-    bool keys = sums_innermost(b);
-    im_axis of_a[3] = {dfqi_im_axes(a, 0, r - 2), a->axes[r - 2], a->axes[r - 1]};
-    im_axis of_b[3] = {dfqi_im_axes(b, 0, r - 2), b->axes[keys ? r - 1 : r - 2],
-                       b->axes[keys ? r - 2 : r - 1]};
-    dfqi_structure_op op = {.kind = keys ? DFQI_STRUCTURE_MATMUL_NT : DFQI_STRUCTURE_MATMUL_NN,
-                            .n_in = 2,
-                            .in = {dfqi_im_arrange(m, a, 3, of_a), dfqi_im_arrange(m, b, 3, of_b)},
-                            .n_out = 1};
-    product_name(m, keys, op.name, sizeof op.name);
-    int64_t heads = 1;
-    for (int32_t i = 0; i < r - 2; i++) heads *= dfqi_im_extent(a, i);
-    im_view y = product_view(
-        a, b,
-        dfqi_im_op(m, &op, 3,
-                   (int64_t[]){heads, dfqi_im_extent(a, r - 2), dfqi_im_extent(b, r - 1)}));
+    const im_axis of_a[3] = {dfqi_im_axes(a, 0, r - 2), a->axes[r - 2], a->axes[r - 1]},
+                  of_b[3] = {dfqi_im_axes(b, 0, r - 2), b->axes[r - 1], b->axes[r - 2]};
+    int64_t dims[3] = {1, dfqi_im_extent(a, r - 2), dfqi_im_extent(b, r - 1)};
+    for (int32_t i = 0; i < r - 2; i++) dims[0] *= dfqi_im_extent(a, i);
+    im_view y = product_view(a, b, dfqi_im_product(m, a, of_a, b, of_b, dims));
     dfqi_im_set_view(m, 0, &y);
 }
 

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "exchange/import_priv.h"
+#include "exchange/import_nodes_priv.h"
 
 /* The first operand in another shape. */
 static void reshape_to(im *m, int32_t rank, const int64_t *dims)

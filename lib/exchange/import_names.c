@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "exchange/import_priv.h"
+#include "exchange/import_family_priv.h"
 
 enum { SCOPES_FIELD = 9, NAME_ROOM = 64 }; /* names of quantizers add to those of layers */
 
@@ -80,6 +80,15 @@ static void from_metadata(const Onnx__NodeProto *node, char out[DFQI_LAYER_MAX])
                 return;
             }
     }
+}
+
+bool dfqi_im_own_name(const im *m, char out[DFQI_LAYER_MAX])
+{
+    const char *name = dfqi_im_is_ours(m) && m->node->name ? m->node->name : "";
+    const char *end = strrchr(name, '/');
+    out[0] = '\0';
+    if (end) clean(name, (size_t)(end - name), out);
+    return out[0] != '\0';
 }
 
 void dfqi_im_scope(const Onnx__NodeProto *node, char out[DFQI_LAYER_MAX])

@@ -1,7 +1,7 @@
 /* The table of nodes that are understood. */
 #include <string.h>
 
-#include "exchange/import_priv.h"
+#include "exchange/import_nodes_priv.h"
 
 static const struct {
     const char *op;
@@ -11,6 +11,7 @@ static const struct {
     {"Conv", 2, 3, dfqi_im_conv},
     {"Gemm", 2, 3, dfqi_im_gemm},
     {"MatMul", 2, 2, dfqi_im_matmul},
+    {"Einsum", 1, IM_INPUTS, dfqi_im_einsum},
     {"BatchNormalization", 5, 5, dfqi_im_batchnorm},
     {"LayerNormalization", 2, 3, dfqi_im_layernorm},
     {"Softmax", 1, 1, dfqi_im_softmax},

@@ -176,6 +176,7 @@ im_fold dfqi_im_fold_reduce_of(const char *op, int32_t operands); /* import_fold
 /* import_fold_products.c */
 void dfqi_im_fold_matmul(im *m, const im_tensor *const *in, im_tensor *out);
 void dfqi_im_fold_gemm(im *m, const im_tensor *const *in, im_tensor *out);
+void dfqi_im_fold_einsum(im *m, const im_tensor *const *in, im_tensor *out); /* import_einsum.c */
 void dfqi_im_fold_split(im *m, const im_tensor *const *in, im_tensor *out);
 void dfqi_im_fold_tile(im *m, const im_tensor *const *in, im_tensor *out);
 void dfqi_im_fold_scatter(im *m, const im_tensor *const *in, im_tensor *out);
@@ -276,72 +277,16 @@ void dfqi_im_layer_name(im *m, int32_t weight, int32_t bias, char out[DFQI_LAYER
 /* "blocks.0.attn" of the node "/blocks/blocks.0/attn/MatMul"; "" where the node has no such
  * name. */
 void dfqi_im_scope(const Onnx__NodeProto *node, char out[DFQI_LAYER_MAX]);
+/* "layer1.0.relu" of the current node "layer1.0.relu/Relu.9" in a file of this library: the layer,
+ * or the last one before it. False: it has none. */
+bool dfqi_im_own_name(const im *m, char out[DFQI_LAYER_MAX]);
 /* The name of the initializer that operand `slot` is, fit for a parameter; else `otherwise`. */
 const char *dfqi_im_given(im *m, int32_t slot, const char *otherwise);
 /* The layer that makes `base` and has no name of its own is named by the bias that is added. */
 void dfqi_im_name_by_bias(im *m, int32_t bias, int32_t base);
 void dfqi_im_unique(im *m); /* makes all names of layers and parameters different */
 
-/* -- nodes ------------------------------------------------------------------------------------- */
-
-typedef void (*im_lower)(im *m);
-/* NULL: such a node is not known. The first *out_needed operands must be there. */
-im_lower dfqi_im_lower_of(const char *op, size_t operands, int32_t *out_needed);
-void dfqi_im_conv(im *m);
-void dfqi_im_gemm(im *m);
-void dfqi_im_matmul(im *m);
-void dfqi_im_batchnorm(im *m);
-void dfqi_im_layernorm(im *m);
-void dfqi_im_softmax(im *m);
-void dfqi_im_max_pool(im *m);
-void dfqi_im_avg_pool(im *m);
-void dfqi_im_pad(im *m);
-void dfqi_im_global_pool(im *m);
-void dfqi_im_reduce_mean(im *m);
-void dfqi_im_reduce_sum(im *m);
-void dfqi_im_reduce_l2(im *m);
-void dfqi_im_reduce_max(im *m);
-void dfqi_im_reciprocal(im *m);
-void dfqi_im_elu(im *m);
-void dfqi_im_exp(im *m);
-void dfqi_im_softplus(im *m);
-void dfqi_im_leaky_relu(im *m);
-void dfqi_im_expand_to(im *m);
-void dfqi_im_tile(im *m);
-void dfqi_im_resize(im *m);
-void dfqi_im_instance_norm(im *m);
-void dfqi_im_group_norm(im *m);
-void dfqi_im_max(im *m);
-void dfqi_im_add(im *m);
-void dfqi_im_sub(im *m);
-void dfqi_im_mul(im *m);
-void dfqi_im_div(im *m);
-void dfqi_im_pow(im *m);
-void dfqi_im_sqrt(im *m);
-void dfqi_im_erf(im *m);
-void dfqi_im_gelu(im *m);
-void dfqi_im_tanh(im *m);
-void dfqi_im_relu(im *m);
-void dfqi_im_sigmoid(im *m);
-void dfqi_im_hard_sigmoid(im *m);
-void dfqi_im_hard_swish(im *m);
-void dfqi_im_clip(im *m);
-void dfqi_im_identity(im *m);
-void dfqi_im_reshape(im *m);
-void dfqi_im_flatten(im *m);
-void dfqi_im_squeeze(im *m);
-void dfqi_im_unsqueeze(im *m);
-void dfqi_im_transpose(im *m);
-void dfqi_im_slice(im *m);
-void dfqi_im_split(im *m);
-void dfqi_im_gather(im *m);
-void dfqi_im_gather_nd(im *m);
-void dfqi_im_neg(im *m);
-void dfqi_im_greater(im *m);
-void dfqi_im_is_nan(im *m);
-void dfqi_im_where(im *m);
-void dfqi_im_concat(im *m);
-void dfqi_im_shape(im *m);
+/* -- parts of nodes ---------------------------------------------------------------------------- */
 
 /* The value of an operand, and whether it is a part of something. */
 const im_value *dfqi_im_operand(const im *m, int32_t slot);
@@ -366,6 +311,10 @@ im_view dfqi_im_unscaled(im *m, int32_t slot, double scale);
 im_view dfqi_im_settled(im *m, const im_view *x, double scale); /* the same of a view */
 /* A convolution of 1 x 1 taps: along axis 1. */
 void dfqi_im_pointwise(im *m, const im_view *x, const im_tensor *w, const im_tensor *b);
+/* A value of the extents dims: heads, rows and columns. Operands have the axes of heads, of rows
+ * (a) or columns (b), and those that are summed over. */
+int32_t dfqi_im_product(im *m, const im_view *a, const im_axis of_a[3], const im_view *b,
+                        const im_axis of_b[3], const int64_t dims[3]);
 /* The view of W x along an axis, a linear layer without a bias; w [outs, extent of the axis]. */
 im_view dfqi_im_linear_along(im *m, const im_view *x, int32_t axis, const float *w, int64_t outs,
                              const char *layer);

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "exchange/import_priv.h"
+#include "exchange/import_nodes_priv.h"
 
 /* x^2, x^3 and roots. */
 void dfqi_im_pow(im *m)

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "exchange/import_priv.h"
+#include "exchange/import_nodes_priv.h"
 
 enum { RANK = 4, TAPS = 4, MOST = 4096 };
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "exchange/import_priv.h"
+#include "exchange/import_nodes_priv.h"
 #include "graph/ops.h"
 
 im_view dfqi_im_unary(im *m, dfqi_structure_kind kind, const im_view *x, float cap)
@@ -12,7 +12,7 @@ im_view dfqi_im_unary(im *m, dfqi_structure_kind kind, const im_view *x, float c
     dfqi_structure_op op = {.kind = kind, .n_in = 1, .in = {x->base}, .n_out = 1};
     if (m->status != DFQ_OK) return y;
     if (kind == DFQI_STRUCTURE_RELU || kind == DFQI_STRUCTURE_ACTIVATION) {
-        dfqi_im_scope(m->node, op.name);
+        if (!dfqi_im_own_name(m, op.name)) dfqi_im_scope(m->node, op.name);
         if (op.name[0] == '\0') snprintf(op.name, sizeof op.name, "act%d", m->draft.n_ops);
     }
     if (kind == DFQI_STRUCTURE_ACTIVATION) {

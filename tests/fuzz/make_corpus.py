@@ -118,7 +118,8 @@ def onnx_files():
     graph('two_outputs', outputs=('y', 'f'))
     graph('two_inputs', more=[info('z', (1, 3, 8, 8))])
     graph('old_opset', opset=9)
-    graph('unknown', [node('Einsum', ['x'], ['f'], equation='abcd->ab'), head[2]])
+    graph('unknown', [node('Det', ['x'], ['f']), head[2]])
+    einsum_files(graph, node, constant)
     graph('other_domain', [helper.make_node('Mine', ['x'], ['f'], name='n', domain='me'), head[2]])
     graph('cycle', [node('Add', ['x', 'b'], ['a']), node('Relu', ['a'], ['b']),
                     node('GlobalAveragePool', ['b'], ['p']), *head[1:]])
@@ -157,6 +158,39 @@ def onnx_files():
     for name in ('cnn_norms', 'vit_pieces', 'mixed'):
         path = CORPUS.parents[1] / 'golden' / f'import_{name}.onnx'
         put('onnx', name, path.read_bytes())
+
+
+def einsum_files(graph, node, constant):
+    """Equations that are read, and such that are refused. Operands are x [1,3,8,8], its means f [1,3], w [2,3]
+    and v [3,2]."""
+    import numpy
+    start = [node('GlobalAveragePool', ['x'], ['p']), node('Flatten', ['p'], ['f'])]
+    more = [constant('v', numpy.ones((3, 2), numpy.float32))]
+
+    def put_equation(name, text, operands=('f', 'w'), **attributes):
+        nodes = [*start, node('Einsum', list(operands), ['y'], **{'equation': text, **attributes})]
+        graph('einsum_' + name, nodes, more)
+
+    put_equation('weight', 'ab,cb->ac')
+    put_equation('of_constants', 'ab,bc->ac', ('w', 'v'))
+    graph('einsum_heads', [node('Einsum', ['x', 'x'], ['s'], equation=' B C i j , B C k j -> B i C k '),
+                           node('Einsum', ['s', 'v'], ['t'], equation='bihk,hm->bmik'),
+                           node('GlobalAveragePool', ['t'], ['p']), node('Flatten', ['p'], ['y'])], more)
+    put_equation('twice', 'aa,ca->ac')
+    put_equation('ellipsis', '...b,cb->...c')
+    put_equation('ranks', 'abd,cb->ac')
+    put_equation('extents', 'ab,bc->ac')
+    put_equation('alone', 'ab,cd->ac')
+    put_equation('nowhere', 'ab,cb->ad')
+    put_equation('implicit', 'ab,cb')
+    put_equation('three', 'ab,cb,cb->ac', ('f', 'w', 'w'))
+    put_equation('operands', 'ab->ab')
+    put_equation('outer', 'abcd,abef->abcdef', ('x', 'x'))
+    put_equation('by_channel', 'ab,cb->abc')
+    put_equation('long', 'ab,cb->ac' + ' ' * 200)
+    put_equation('letters', 'abcdefghijklmnopqrstuvwxyz,cb->ac')
+    put_equation('symbol', 'a1,cb->ac')
+    graph('einsum_none', [*start, node('Einsum', ['f', 'w'], ['y'])])
 
 
 def deep(n):

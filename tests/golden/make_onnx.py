@@ -127,6 +127,39 @@ class Mixed(nn.Module):
         return self.fc(x.mean(1))
 
 
+class Letters(nn.Module):
+    """Products by torch.einsum, as networks of other libraries have them: heads before and behind tokens,
+    one head of keys for all, weights with an axis of heads, constants, transpositions."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.fc = nn.Conv2d(3, WIDTH, PATCH, PATCH), nn.Linear(WIDTH, CLASSES)
+        self.norm = nn.LayerNorm(WIDTH)
+        self.q, self.k = nn.Parameter(torch.zeros(WIDTH, 2, 8)), nn.Parameter(torch.zeros(2, 8, WIDTH))
+        self.v, self.out = nn.Parameter(torch.zeros(WIDTH, 16)), nn.Parameter(torch.zeros(2, 8, WIDTH))
+        self.near, self.far = nn.Parameter(torch.zeros(2, 16, 5)), nn.Parameter(torch.zeros(5, 16))
+        self.one_key, self.one_value = nn.Parameter(torch.zeros(WIDTH, 8)), nn.Parameter(torch.zeros(WIDTH, 8))
+
+    def attend(self, x):
+        q, k = torch.einsum('bnd,dhe->bhne', x, self.q), torch.einsum('bnd,hed->bnhe', x, self.k)
+        v = torch.einsum('bnd,de->bne', x, self.v).reshape(-1, 16, 2, 8)
+        s = torch.einsum('b h i d, b j h d -> b h i j', q, k) + torch.einsum('hiz,zj->hij', self.near, self.far)
+        return torch.einsum('bihd,hdo->bio', torch.einsum('bhij,bjhd->bihd', s.softmax(-1), v), self.out)
+
+    def share(self, x):
+        """One head of keys and values for all heads of queries."""
+        q, k = torch.einsum('bnd,hed->bnhe', x, self.k), torch.einsum('bmd,de->bme', x, self.one_key)
+        s = torch.einsum('bnhk,bmk->bnhm', q, k).softmax(-1)
+        o = torch.einsum('bnhm,bmv->bnhv', s, torch.einsum('bmd,dv->bmv', x, self.one_value))
+        return torch.einsum('bnhv,hvd->bdn', o, self.out)
+
+    def forward(self, x):
+        x = torch.einsum('bchw->bhwc', self.stem(x)).flatten(1, 2)
+        x = x + self.attend(self.norm(x))
+        x = x + self.share(self.norm(x)).transpose(1, 2)
+        return self.fc(x.mean(1))
+
+
 def randomise(network):
     draw = torch.Generator().manual_seed(5)
     for key, t in network.state_dict().items():
@@ -158,7 +191,7 @@ def main():
         for name, network, dynamo, opset, options in (
                 ('vit_pieces', ViT(False), False, 14, any_batch), ('vit_apart', ViT(True), True, 18, {}),
                 ('cnn_norms', CNN(), False, 13, keep), ('cnn_folded', CNN(), True, 21, {}), ('mixed', Mixed(), False, 17, any_batch),
-                ('mixed_new', Mixed(), True, 20, {})):
+                ('mixed_new', Mixed(), True, 20, {}), ('letters', Letters(), False, 17, any_batch)):
             network.eval()
             randomise(network)
             export(network, name, dynamo, opset, **options)
