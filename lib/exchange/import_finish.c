@@ -54,6 +54,32 @@ static void settle_norms(im *m, float *eps)
     }
 }
 
+/* -- activations of means ---------------------------------------------------------------------- */
+
+/* Does an op make of means, one for each channel of an image, others? */
+static bool keeps_means(dfqi_structure_kind kind)
+{
+    return kind == DFQI_STRUCTURE_LINEAR || kind == DFQI_STRUCTURE_RELU ||
+           kind == DFQI_STRUCTURE_ACTIVATION || kind == DFQI_STRUCTURE_FUNCTION ||
+           kind == DFQI_STRUCTURE_RESHAPE || kind == DFQI_STRUCTURE_BATCHNORM;
+}
+
+/* Activations of means over the image (of squeeze-and-excite, of a layer in front of the
+ * classifier) have no quantizer behind them, as in the families of networks. */
+static void free_means(im *m)
+{
+    bool *means = dfqi_im_alloc(m, (size_t)m->draft.n_values, sizeof *means);
+    for (int32_t i = 0; means && i < m->draft.n_ops; i++) {
+        dfqi_structure_op *op = &m->draft.ops[i].op;
+        const bool of_means = keeps_means(op->kind) && means[op->in[0]];
+        means[op->out] = op->kind == DFQI_STRUCTURE_MEAN_POOL || of_means;
+        if (!of_means || (op->kind != DFQI_STRUCTURE_RELU && op->kind != DFQI_STRUCTURE_ACTIVATION))
+            continue;
+        if (op->kind == DFQI_STRUCTURE_ACTIVATION) op->kind = DFQI_STRUCTURE_FUNCTION;
+        op->name[0] = '\0';
+    }
+}
+
 /* -- numbers ----------------------------------------------------------------------------------- */
 
 static void number(im *m, int32_t value, int32_t *next)
@@ -185,6 +211,7 @@ dfq_status dfqi_im_finish(im *m, int32_t logits, int64_t classes, dfqi_model **o
     DFQI_TRY(dfqi_im_as_family(m, logits, classes, o, out));
     if (*out) return DFQ_OK;
     refuse_lists(m);
+    free_means(m);
     dfqi_im_unique(m);
     if (m->status != DFQ_OK) return m->status;
     int32_t n_params = number_params(m, eps), n_ops = number_ops(m, n_params);

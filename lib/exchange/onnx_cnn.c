@@ -1,5 +1,6 @@
 /* Emitters of convolutional networks. Images have their channels first, as ONNX's convolutions read
- * them. A BatchNorm that alone reads a convolution is folded into it. */
+ * them. In a quantized network, a BatchNorm that alone reads a convolution is folded into it. In a
+ * float one it stays: engines fold it themselves, and zero-shot methods need its statistics. */
 #include <math.h>
 #include <string.h>
 
@@ -20,10 +21,11 @@ static void gain_and_shift(const dfqi_onnx *e, const dfqi_node *norm, int64_t c,
     *shift = (beta ? (double)beta[c] : 0.0) - *gain * (double)mean[c];
 }
 
-/* The BatchNorm behind a convolution, if nobody else reads it and its values are constant. */
+/* The BatchNorm behind a convolution that is folded into it: nobody else reads the convolution, and
+ * its values are constant. */
 static const dfqi_node *norm_behind(const dfqi_onnx *e, const dfqi_node *n)
 {
-    const dfqi_node *norm = dfqi_onnx_reader(e, n);
+    const dfqi_node *norm = e->m->quantized ? dfqi_onnx_reader(e, n) : NULL;
     if (!norm || norm->op != DFQI_OP_BATCHNORM) return NULL;
     for (int32_t i = MEAN; i <= BETA; i++)
         if (norm->in[i] >= 0 && !dfqi_onnx_param(e, norm, i)) return NULL;
@@ -117,7 +119,27 @@ void dfqi_emit_conv(dfqi_onnx *e, const dfqi_node *n)
     if (norm) dfqi_onnx_out(e, norm, 0, y, DFQI_LAYOUT_CHANNELS_FIRST);
 }
 
-/* One that was not folded: gamma and beta that are absent are 1 and 0. */
+/* Gamma and beta that are absent are 1 and 0. */
+static dfqi_ref norm_param(dfqi_onnx *e, const dfqi_node *n, int32_t slot, int64_t c)
+{
+    if (n->in[slot] >= 0) return dfqi_onnx_in(e, n, slot, DFQI_LAYOUT_SAME);
+    float *v = dfqi_onnx_floats(e, c);
+    for (int64_t i = 0; v && i < c; i++) v[i] = slot == GAMMA;
+    return dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.norm.%d", e->label, (int)e->serial++),
+                            ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 1, &c, v);
+}
+
+/* Channels of an image, or of a vector for each image. */
+static dfqi_ref whole_norm(dfqi_onnx *e, const dfqi_node *n, dfqi_ref x, int64_t c)
+{
+    x = dfqi_onnx_node(e, "BatchNormalization", 5,
+                       (dfqi_ref[]){x, norm_param(e, n, GAMMA, c), norm_param(e, n, BETA, c),
+                                    norm_param(e, n, MEAN, c), norm_param(e, n, VAR, c)});
+    dfqi_onnx_float(e, "epsilon", n->attr.f[0]);
+    return x;
+}
+
+/* One that was not folded. ONNX has none on the last axis of tokens. */
 void dfqi_emit_batchnorm(dfqi_onnx *e, const dfqi_node *n)
 {
     if (e->values[n->out[0]].ref) return;
@@ -125,6 +147,10 @@ void dfqi_emit_batchnorm(dfqi_onnx *e, const dfqi_node *n)
     int64_t c = dfqi_value_last(v);
     dfqi_layout layout = v->rank == 4 ? DFQI_LAYOUT_CHANNELS_FIRST : DFQI_LAYOUT_SAME;
     dfqi_ref x = dfqi_onnx_in(e, n, 0, layout);
+    if (v->rank != 3) {
+        dfqi_onnx_out(e, n, 0, whole_norm(e, n, x, c), layout);
+        return;
+    }
     float *gain = dfqi_onnx_floats(e, c), *shift = dfqi_onnx_floats(e, c);
     for (int64_t i = 0; gain && shift && i < c; i++) {
         double g, s;
@@ -132,14 +158,12 @@ void dfqi_emit_batchnorm(dfqi_onnx *e, const dfqi_node *n)
         gain[i] = (float)g;
         shift[i] = (float)s;
     }
-    const int64_t dims[3] = {c, 1, 1};
-    int32_t rank = v->rank == 4 ? 3 : 1;
     x = dfqi_onnx_binary(e, "Mul", x,
                          dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.gain", e->label),
-                                          ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, rank, dims, gain));
+                                          ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 1, &c, gain));
     x = dfqi_onnx_binary(e, "Add", x,
                          dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.shift", e->label),
-                                          ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, rank, dims, shift));
+                                          ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 1, &c, shift));
     dfqi_onnx_out(e, n, 0, x, layout);
 }
 

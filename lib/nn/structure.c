@@ -81,9 +81,10 @@ static bool good_name(const char *name)
     return true;
 }
 
-static bool is_named(dfqi_structure_kind kind)
+static bool is_named(const dfqi_structure_op *op)
 {
-    return kind <= DFQI_STRUCTURE_CONV || kind == DFQI_STRUCTURE_RELU ||
+    const dfqi_structure_kind kind = op->kind;
+    return kind <= DFQI_STRUCTURE_CONV || (kind == DFQI_STRUCTURE_RELU && op->name[0]) ||
            kind == DFQI_STRUCTURE_ACTIVATION;
 }
 
@@ -107,7 +108,7 @@ static dfq_status check_op(const dfqi_structure *p, const char *name, int32_t i)
         if (op->ints[k] < 0 || op->ints[k] > DFQI_STRUCTURE_EXTENT)
             return bad(p, name, i, "has an attribute out of range, 0 to 2^24");
     if (!isfinite(op->value)) return bad(p, name, i, "has a float that is not finite");
-    if (is_named(op->kind) && (op->name[0] == '\0' || !good_name(op->name)))
+    if (is_named(op) && (op->name[0] == '\0' || !good_name(op->name)))
         return bad(p, name, i, "must have a name of printable characters");
     return DFQ_OK;
 }
@@ -144,7 +145,7 @@ static dfq_status check_unique(const dfqi_structure *p, const char *name)
         n = 0;
         for (int32_t i = 0; turn == 0 && i < p->n_params; i++) names[n++] = p->params[i].name;
         for (int32_t i = 0; turn == 1 && i < p->n_ops; i++)
-            if (is_named(p->ops[i].kind)) names[n++] = p->ops[i].name;
+            if (is_named(&p->ops[i])) names[n++] = p->ops[i].name;
         qsort(names, (size_t)n, sizeof *names, by_text);
         for (int32_t i = 1; i < n && status == DFQ_OK; i++)
             if (strcmp(names[i - 1], names[i]) == 0)

@@ -168,7 +168,8 @@ static dfqi_id build(const pass *s, const dfqi_structure_op *op, const dfqi_id *
     case DFQI_STRUCTURE_TANH:
         return dfqi_tanh(s->g, in[0]);
     case DFQI_STRUCTURE_RELU:
-        return dfqi_relu(s->g, op->name, in[0], op->n_floats ? op->value : INFINITY);
+        return dfqi_relu(s->g, op->name[0] ? op->name : NULL, in[0],
+                         op->n_floats ? op->value : INFINITY);
     case DFQI_STRUCTURE_ACTIVATION:
         return dfqi_activation(s->g, op->name, in[0], (dfqi_activation_kind)op->ints[0]);
     case DFQI_STRUCTURE_FUNCTION:

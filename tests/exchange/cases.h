@@ -11,6 +11,7 @@ TCase *dfqt_float_case(void);
 TCase *dfqt_quantized_case(void);
 TCase *dfqt_failure_case(void);
 TCase *dfqt_import_case(void);
+TCase *dfqt_round_trip_case(void);
 
 /* The file of a network, read back and checked: values have one name each and are there before they
  * are read, all are read, the output is "logits". Free it with onnx__model_proto__free_unpacked. */
@@ -21,5 +22,7 @@ int dfqt_count(const Onnx__ModelProto *p, const char *type);
 const Onnx__TensorProto *dfqt_constant(const Onnx__ModelProto *p, const char *name);
 /* The value of a metadata key, or NULL. */
 const char *dfqt_meta(const Onnx__ModelProto *p, const char *key);
+/* Are n values the wanted ones, but for `bar` times the largest of these? */
+void dfqt_near(const float *have, const float *want, int n, double bar);
 
 #endif

@@ -8,7 +8,7 @@
 
 static const dfqi_onnx_options defaults;
 
-/* BatchNorms are in the convolutions before them. */
+/* BatchNorms are behind their convolutions. */
 START_TEST(test_families)
 {
     dfq_context *ctx = dfqt_context(1);
@@ -16,6 +16,7 @@ START_TEST(test_families)
     Onnx__ModelProto *p = dfqt_export(g, &defaults);
     int cnn = dfqi_arch_is_cnn(&g->net.arch), norms = dfqi_arch_norms(&g->net.arch);
     if (_i != DFQI_FAMILY_IMPORTED) ck_assert_int_eq(dfqt_count(p, "Conv"), norms);
+    ck_assert_int_eq(dfqt_count(p, "BatchNormalization"), norms);
     /* the scale of attention; gates of channels */
     ck_assert_int_eq(dfqt_count(p, "Mul") > 0,
                      !cnn || _i == DFQI_FAMILY_EFFICIENTNET || _i == DFQI_FAMILY_IMPORTED);
@@ -62,34 +63,6 @@ START_TEST(test_weights)
 }
 END_TEST
 
-/* W gamma / sqrt(var + eps) and beta - mean gamma / sqrt(var + eps) */
-START_TEST(test_folded_batchnorm)
-{
-    dfq_context *ctx = dfqt_context(1);
-    dfq_graph *g = dfqt_family(ctx, DFQI_FAMILY_RESNET);
-    const dfqi_param *layer = g->net.params;
-    float *v[5];
-    for (int k = 0; k < 5; k++) v[k] = dfqi_tensor_f32(layer[k].tensor);
-    v[1][1] = 3.0f;
-    v[2][1] = 0.5f;
-    v[3][1] = 2.0f;
-    v[4][1] = 4.0f;
-    Onnx__ModelProto *p = dfqt_export(g, &defaults);
-    const Onnx__TensorProto *w = dfqt_constant(p, "conv1.weight"),
-                            *b = dfqt_constant(p, "conv1.bias");
-    ck_assert_ptr_nonnull(w);
-    ck_assert_ptr_nonnull(b);
-    double gain = 3.0 / sqrt(4.0 + 1e-5);
-    const float *got = (const float *)(const void *)w->raw_data.data;
-    ck_assert_float_eq_tol(got[27], (float)(gain * (double)v[0][27]), 1e-6f);
-    got = (const float *)(const void *)b->raw_data.data;
-    ck_assert_float_eq_tol(got[1], (float)(0.5 - 2.0 * gain), 1e-6f);
-    onnx__model_proto__free_unpacked(p, NULL);
-    dfq_graph_release(g);
-    dfq_context_release(ctx);
-}
-END_TEST
-
 /* The operator set decides whether GELU is one node; each has its file format. */
 START_TEST(test_opsets)
 {
@@ -132,7 +105,6 @@ TCase *dfqt_float_case(void)
     TCase *c = tcase_create("float");
     tcase_add_loop_test(c, test_families, 0, DFQI_FAMILY_COUNT);
     tcase_add_test(c, test_weights);
-    tcase_add_test(c, test_folded_batchnorm);
     tcase_add_loop_test(c, test_opsets, DFQI_OPSET_MIN, DFQI_OPSET_MAX + 1);
     tcase_add_test(c, test_metadata);
     return c;

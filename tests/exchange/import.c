@@ -15,13 +15,14 @@
 #include "support/fail_alloc.h"
 #include "support/path.h"
 
-enum { ROUND_TRIPS = 5, IMAGES = 3, SIDE = 32, PIXELS = 3 * SIDE * SIDE, CLASSES = 10 };
+enum { IMAGES = 3, SIDE = 32, PIXELS = 3 * SIDE * SIDE, CLASSES = 10 };
 
 static const struct golden {
     const char *name;
     int32_t convs, norms, attentions, depth;
 } files[] = {{"vit_pieces", 0, 0, 2, 2}, {"vit_apart", 0, 0, 2, 2}, {"cnn_norms", 6, 3, 0, 0},
-             {"cnn_folded", 6, 0, 0, 0}, {"mixed", 1, 0, 0, 0},     {"mixed_new", 1, 0, 0, 0}};
+             {"cnn_folded", 6, 0, 0, 0}, {"mixed", 1, 0, 0, 0},     {"mixed_new", 1, 0, 0, 0},
+             {"letters", 0, 0, 2, 0}};
 
 enum { FILES = sizeof files / sizeof files[0] };
 
@@ -48,17 +49,6 @@ static void golden(dfq_context *ctx, const char *name, float *out)
     dfqi_st_fini(&st);
 }
 
-static void near(const float *have, const float *want, int n, double bar)
-{
-    double most = 0, far = 0;
-    for (int i = 0; i < n; i++) {
-        most = fmax(most, fabs((double)want[i]));
-        far = fmax(far, fabs((double)have[i] - (double)want[i]));
-        ck_assert(isfinite(have[i]));
-    }
-    ck_assert_msg(far <= bar * most, "off by %g of %g", far, most);
-}
-
 START_TEST(test_golden)
 {
     const struct golden *f = &files[_i];
@@ -68,7 +58,7 @@ START_TEST(test_golden)
     golden(ctx, "x", x);
     golden(ctx, f->name, want);
     ck_assert_int_eq(dfqi_model_logits(g, x, IMAGES, have), DFQ_OK);
-    near(have, want, IMAGES * CLASSES, 1e-5);
+    dfqt_near(have, want, IMAGES * CLASSES, 1e-5);
     ck_assert_int_eq(g->net.arch.family, f->depth ? DFQI_FAMILY_VIT : DFQI_FAMILY_IMPORTED);
     if (!f->depth) {
         const dfqi_structure_facts *facts = &g->net.arch.of.imported.structure->facts;
@@ -98,7 +88,8 @@ START_TEST(test_names)
         {"conv1.weight", "bn2.running_var", "fc.bias"},
         {"conv1.weight", "conv4.bias", "fc.bias"},
         {"stem.weight", "stem.bias", "fc.bias"},
-        {"stem.weight", "stem.bias", "fc.bias"}};
+        {"stem.weight", "stem.bias", "fc.bias"},
+        {"stem.weight", "norm.weight", "fc.bias"}};
     dfq_context *ctx = dfqt_context(1);
     dfq_graph *g = load(ctx, files[_i].name);
     for (int k = 0; k < 3; k++)
@@ -116,7 +107,7 @@ START_TEST(test_reload)
     dfq_graph *g = load(ctx, files[_i / 2].name), *again;
     dfq_tensor *bytes;
     golden(ctx, "x", x);
-    if (_i % 2) {
+    if (_i % 2 && files[_i / 2].attentions == files[_i / 2].depth) {
         dfq_graph *low = dfqt_family_low(g);
         dfq_graph_release(g);
         g = low;
@@ -150,100 +141,9 @@ START_TEST(test_rotation)
         ck_assert_float_ne(dfqi_tensor_f32(dfqi_network_find(&g->net, "blocks.0.norm1.bias"))[0],
                            1.0f);
         ck_assert_int_eq(dfqi_model_logits(g, x, IMAGES, have), DFQ_OK);
-        near(have, want, IMAGES * CLASSES, 1e-4);
+        dfqt_near(have, want, IMAGES * CLASSES, 1e-4);
     }
     dfq_graph_release(g);
-    dfq_context_release(ctx);
-}
-END_TEST
-
-/* What this library writes it reads. */
-START_TEST(test_round_trip)
-{
-    static const int families[ROUND_TRIPS] = {DFQI_FAMILY_VIT, DFQT_VIT_HEADS, DFQI_FAMILY_SWIN,
-                                              DFQI_FAMILY_MOBILENET, DFQI_FAMILY_MBCONV};
-    dfq_context *ctx = dfqt_context(2);
-    dfq_graph *g = dfqt_family(ctx, families[_i]), *again;
-    const bool known = !dfqi_arch_is_cnn(&g->net.arch);
-    dfq_tensor *bytes, *x = dfqt_family_images(g, 2), *one, *two;
-    dfqi_onnx_info info;
-    const dfqi_st_target to = {.bytes = &bytes};
-    ck_assert_int_eq(dfqi_onnx_write(g, &(dfqi_onnx_options){0}, &to, &info), DFQ_OK);
-    ck_assert_msg(dfq_graph_load_from_memory(ctx, dfq_tensor_get_data(bytes),
-                                             dfq_tensor_get_bytes(bytes), NULL, &again) == DFQ_OK,
-                  "%s", ctx->error);
-    ck_assert_int_eq(again->net.arch.family, known ? g->net.arch.family : DFQI_FAMILY_IMPORTED);
-    ck_assert_int_eq(dfqi_arch_blocks(&again->net.arch), dfqi_arch_blocks(&g->net.arch));
-    for (int64_t i = 0; i < dfqi_arch_blocks(&g->net.arch); i++) {
-        dfqi_attention a, b;
-        dfqi_arch_attention(&g->net.arch, i, &a);
-        dfqi_arch_attention(&again->net.arch, i, &b);
-        ck_assert_mem_eq(&a, &b, sizeof a);
-    }
-    ck_assert_int_eq(dfq_graph_forward(g, x, &one), DFQ_OK);
-    ck_assert_int_eq(dfq_graph_forward(again, x, &two), DFQ_OK);
-    near(dfqi_tensor_f32(two), dfqi_tensor_f32(one), (int)dfqi_tensor_count(one), 1e-5);
-    dfq_tensor_release(one);
-    dfq_tensor_release(two);
-    dfq_tensor_release(x);
-    dfq_tensor_release(bytes);
-    dfq_graph_release(again);
-    dfq_graph_release(g);
-    dfq_context_release(ctx);
-}
-END_TEST
-
-static void check_same(const dfq_tensor *a, const dfq_tensor *b, const char *site)
-{
-    ck_assert_msg(!a == !b, "%s", site);
-    if (!a) return;
-    ck_assert_int_eq(dfqi_tensor_count(a), dfqi_tensor_count(b));
-    ck_assert_msg(memcmp(a->data, b->data, dfq_tensor_get_bytes(a)) == 0, "%s", site);
-}
-
-/* What the file has rounded: sums of tokens and positions, biases times the scale of a softmax. */
-static void clear_rounded(dfq_graph *g)
-{
-    for (int32_t i = 0; i < g->net.n_params; i++) {
-        const dfqi_param *p = &g->net.params[i];
-        if (strcmp(p->name, "cls_token") == 0 || strstr(p->name, "relative_position_bias_table"))
-            memset(p->tensor->data, 0, dfq_tensor_get_bytes(p->tensor));
-    }
-}
-
-/* A transformer that was written and read again has the same quantizers, to the last bit. */
-START_TEST(test_same_quantizers)
-{
-    dfq_context *ctx = dfqt_context(1);
-    dfq_graph *g = dfqt_family(ctx, _i ? DFQI_FAMILY_SWIN : DFQI_FAMILY_VIT), *again;
-    dfq_tensor *bytes;
-    dfqi_onnx_info info;
-    const dfqi_st_target to = {.bytes = &bytes};
-    clear_rounded(g);
-    ck_assert_int_eq(dfqi_onnx_write(g, &(dfqi_onnx_options){0}, &to, &info), DFQ_OK);
-    ck_assert_msg(dfq_graph_load_from_memory(ctx, dfq_tensor_get_data(bytes),
-                                             dfq_tensor_get_bytes(bytes), NULL, &again) == DFQ_OK,
-                  "%s", ctx->error);
-    dfq_graph *one = dfqt_family_low(g), *two = dfqt_family_low(again);
-    const dfqi_scheme *a = &one->scheme, *b = &two->scheme;
-    ck_assert_int_eq(a->n_sites, b->n_sites);
-    for (int32_t i = 0; i < a->n_sites; i++) {
-        const dfqi_site *s = &a->sites[i], *t = &b->sites[i];
-        ck_assert_str_eq(s->name, t->name);
-        ck_assert_int_eq(s->kind, t->kind);
-        ck_assert_int_eq(s->bits, t->bits);
-        ck_assert_int_eq(s->heads, t->heads);
-        ck_assert_int_eq(s->group, t->group);
-        ck_assert_int_eq(s->input, t->input);
-        check_same(s->scale, t->scale, s->name);
-        check_same(s->zero_point, t->zero_point, s->name);
-        check_same(s->groups, t->groups, s->name);
-    }
-    dfq_graph_release(one);
-    dfq_graph_release(two);
-    dfq_graph_release(again);
-    dfq_graph_release(g);
-    dfq_tensor_release(bytes);
     dfq_context_release(ctx);
 }
 END_TEST
@@ -267,7 +167,7 @@ START_TEST(test_export)
                                              dfq_tensor_get_bytes(bytes), NULL, &again) == DFQ_OK,
                   "%s", ctx->error);
     ck_assert_int_eq(dfqi_model_logits(again, x, IMAGES, have), DFQ_OK);
-    near(have, want, IMAGES * CLASSES, 1e-5);
+    dfqt_near(have, want, IMAGES * CLASSES, 1e-5);
     ck_assert_msg(dfq_runtime_create(g, NULL, &run) == DFQ_OK, "%s", ctx->error);
     dfq_runtime_input_init(&in, sizeof in, run);
     in.pixels = DFQ_PIXELS_F32_NCHW;
@@ -300,7 +200,7 @@ static const struct refusal {
     {"two_outputs", DFQ_E_UNSUPPORTED, "2 outputs"},
     {"two_inputs", DFQ_E_UNSUPPORTED, "2 inputs"},
     {"old_opset", DFQ_E_UNSUPPORTED, "the opset is 9, must be 13 to"},
-    {"unknown", DFQ_E_UNSUPPORTED, "node \"n\" (Einsum) is an op that is not known"},
+    {"unknown", DFQ_E_UNSUPPORTED, "node \"n\" (Det) is an op that is not known"},
     {"other_domain", DFQ_E_UNSUPPORTED, "of a domain other than ONNX's own"},
     {"cycle", DFQ_E_CORRUPT, "reads \"b\", which no node before it computes"},
     {"twice", DFQ_E_CORRUPT, "computes \"p\", which is there already"},
@@ -319,7 +219,22 @@ static const struct refusal {
     {"external_absolute", DFQ_E_UNSUPPORTED, "\"/etc/passwd\", must be in a file inside"},
     {"external_missing", DFQ_E_IO, "none.bin"},
     {"bytes", DFQ_E_CORRUPT, "another number of bytes than its shape says"},
-    {"text", DFQ_E_UNSUPPORTED, "an element type other than"}};
+    {"text", DFQ_E_UNSUPPORTED, "an element type other than"},
+    {"einsum_twice", DFQ_E_UNSUPPORTED, "equation \"aa,ca->ac\", which has a letter twice"},
+    {"einsum_ellipsis", DFQ_E_UNSUPPORTED, "which has an ellipsis; export it as MatMul"},
+    {"einsum_ranks", DFQ_E_UNSUPPORTED, "another number of letters than an operand axes"},
+    {"einsum_extents", DFQ_E_UNSUPPORTED, "one letter for axes of two extents"},
+    {"einsum_alone", DFQ_E_UNSUPPORTED, "sums over an axis of one operand alone"},
+    {"einsum_nowhere", DFQ_E_UNSUPPORTED, "whose result has a letter that no operand has"},
+    {"einsum_implicit", DFQ_E_UNSUPPORTED, "does not say the axes of each operand"},
+    {"einsum_three", DFQ_E_UNSUPPORTED, "which is not of one or two values"},
+    {"einsum_operands", DFQ_E_UNSUPPORTED, "does not say the axes of each operand"},
+    {"einsum_outer", DFQ_E_UNSUPPORTED, "sums over no axis of both operands"},
+    {"einsum_by_channel", DFQ_E_UNSUPPORTED, "is not the weight of a linear layer"},
+    {"einsum_long", DFQ_E_UNSUPPORTED, ", which is too long; export it"},
+    {"einsum_letters", DFQ_E_UNSUPPORTED, "which has too many letters"},
+    {"einsum_symbol", DFQ_E_UNSUPPORTED, "which is not of one or two values"},
+    {"einsum_none", DFQ_E_UNSUPPORTED, "does not say the axes of each operand"}};
 
 static dfq_status read_corpus(dfq_context *ctx, const char *name, dfq_graph **out)
 {
@@ -373,7 +288,11 @@ START_TEST(test_accepted)
     static const struct {
         const char *name;
         dfqi_size image;
-    } kept[] = {{"good", {8, 8}}, {"batch", {8, 8}}, {"not_square", {8, 16}}};
+    } kept[] = {{"good", {8, 8}},
+                {"batch", {8, 8}},
+                {"not_square", {8, 16}},
+                {"einsum_weight", {8, 8}},
+                {"einsum_heads", {8, 8}}};
     dfq_context *ctx = dfqt_context(1);
     dfqi_structure *again;
     dfq_graph *g;
@@ -441,12 +360,10 @@ TCase *dfqt_import_case(void)
     tcase_add_loop_test(c, test_names, 0, FILES);
     tcase_add_loop_test(c, test_reload, 0, 2 * FILES);
     tcase_add_loop_test(c, test_rotation, 0, FILES);
-    tcase_add_loop_test(c, test_round_trip, 0, ROUND_TRIPS);
-    tcase_add_loop_test(c, test_same_quantizers, 0, 2);
     tcase_add_loop_test(c, test_export, 0, FILES);
     tcase_add_loop_test(c, test_refused, 0, sizeof refusals / sizeof refusals[0]);
     tcase_add_loop_test(c, test_resize, 0, 3);
-    tcase_add_loop_test(c, test_accepted, 0, 3);
+    tcase_add_loop_test(c, test_accepted, 0, 5);
     tcase_add_test(c, test_many_nodes);
     tcase_add_loop_test(c, test_out_of_memory, 0, 3);
     return c;

@@ -9,5 +9,6 @@ int main(void)
     suite_add_tcase(s, dfqt_quantized_case());
     suite_add_tcase(s, dfqt_failure_case());
     suite_add_tcase(s, dfqt_import_case());
+    suite_add_tcase(s, dfqt_round_trip_case());
     return dfqt_run(s);
 }

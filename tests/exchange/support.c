@@ -94,3 +94,14 @@ const char *dfqt_meta(const Onnx__ModelProto *p, const char *key)
         if (strcmp(p->metadata_props[i]->key, key) == 0) return p->metadata_props[i]->value;
     return NULL;
 }
+
+void dfqt_near(const float *have, const float *want, int n, double bar)
+{
+    double most = 0, far = 0;
+    for (int i = 0; i < n; i++) {
+        most = fmax(most, fabs((double)want[i]));
+        far = fmax(far, fabs((double)have[i] - (double)want[i]));
+        ck_assert(isfinite(have[i]));
+    }
+    ck_assert_msg(far <= bar * most, "off by %g of %g", far, most);
+}
