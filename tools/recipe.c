@@ -322,6 +322,10 @@ static dfq_status reconstruct_cost(const dfq_graph *net, const dfq_graph_info *i
 {
     dfq_reconstructor_options o = recipe_reconstructor(full, net);
     dfq_reconstructor *r;
+    if (o.augment == DFQ_AUGMENT_NONE) { /* a few images stand for all of them */
+        if (o.views > full->images) o.views = full->images;
+        o.augment = DFQ_AUGMENT_MILD;
+    }
     dfq_status status = dfq_reconstructor_create(net, p->student, p->noise, &o, &r);
     if (status != DFQ_OK) return status;
     status = dfq_reconstructor_estimate(r, cost);

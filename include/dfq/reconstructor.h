@@ -28,10 +28,10 @@
  *  **Result.** If L on all views, without any dropping, is not below what it was before the unit's
  *  steps, the unit gets its parameters back.
  *
- *  **Views.** Inputs of units are kept for `views` images, drawn from those given once: crops and
- *  mirror images; with ::DFQ_AUGMENT_SYNTHETIC paler and partly blurred, a quarter of them dead
- *  leaves. Memory for them is three times the largest unit's input or output, at most 1 GiB: fewer
- *  are drawn if more would be needed.
+ *  **Views.** Inputs of units are kept for `views` images, drawn from those given once: as they
+ *  are, or cropped and mirrored; with ::DFQ_AUGMENT_SYNTHETIC paler and partly blurred, a quarter
+ *  of them dead leaves. Memory for them is three times the largest unit's input or output, at most
+ *  1 GiB: fewer are drawn if more would be needed.
  *
  *  The same teacher, student, images, options and build give the same bits at any number of
  *  threads. One thread at a time may use a reconstructor and the two networks; a second job on the
@@ -52,10 +52,11 @@ extern "C" {
 /** Options of dfq_reconstructor_create(). Fill with dfq_reconstructor_options_init() first. */
 typedef struct dfq_reconstructor_options {
     uint32_t struct_size;      /**< set by init */
-    int32_t augment;           /**< DFQ_AUGMENT_* of dfq/tuner.h; synthetic, CNNs mild */
+    int32_t augment;           /**< DFQ_AUGMENT_* of dfq/tuner.h; synthetic, CNNs none */
     int64_t steps;             /**< of each unit, 1..10 million; 400 */
     int64_t batch;             /**< images of a step, 1..4096; 2, CNNs 32. Cut to the views */
-    int64_t views;             /**< images whose inputs of units are kept, 1..1 million; 512 */
+    int64_t views;             /**< images whose inputs of units are kept, 1..1 million; 512, CNNs
+                                    1024. Without augmentation cut to the images */
     uint64_t seed;             /**< of views, their order and dropping; 0 */
     float learning_rate;       /**< Adam's, of weights, 0..1000; 3e-4. All fall by a cosine to 0 */
     float bias_learning_rate;  /**< of biases, norms and embeddings, 0..1000; 3e-3 */

@@ -18,19 +18,23 @@ enum { BLOCK_LAYERS = 4, CNN_LAYERS = 2 };
 
 /* Few images make a step, since each has hundreds of tokens. (ViT-Tiny, W3A3, errors of the first
  * two blocks after 1280 images at 3e-4: 0.084 and 0.173 with batches of 4, 0.068 and 0.143 with
- * batches of 2; batches of 16 at 1e-3 0.109 and 0.203.) */
+ * batches of 2; batches of 16 at 1e-3 0.109 and 0.203.)
+ *
+ * Convolutional networks learn on the images as they are: what a crop enlarges has other statistics
+ * than those that the images were made for, and units then learn what no picture asks for.
+ * (studies/reconstruction.md) */
 void dfqi_reconstruct_defaults(int cnn, dfqi_reconstruct_options *out)
 {
     *out = (dfqi_reconstruct_options){.steps = 400,
                                       .batch = cnn ? 32 : 2,
-                                      .views = 512,
+                                      .views = cnn ? 1024 : 512,
                                       .learning_rate = 3e-4f,
                                       .bias_learning_rate = 3e-3f,
                                       .scale_learning_rate = 5e-3f,
                                       .feature_weight = 1,
                                       .feature_units = cnn ? 0 : 7,
                                       .drop = 1,
-                                      .augment = cnn ? DFQ_AUGMENT_MILD : DFQ_AUGMENT_SYNTHETIC};
+                                      .augment = cnn ? DFQ_AUGMENT_NONE : DFQ_AUGMENT_SYNTHETIC};
 }
 
 static dfq_status check_options(dfq_context *ctx, const dfqi_reconstruct_options *o)
@@ -106,6 +110,8 @@ static dfq_status prepare(dfqi_reconstruct *r)
                                     .memory = dfqi_tensor_f32(r->images)};
     DFQI_TRY(
         dfqi_check_whole(r->ctx, "reconstruct", "the number of images", r->all.n, 1, INT32_MAX));
+    if (r->o.augment == DFQ_AUGMENT_NONE && r->o.views > r->all.n)
+        r->o.views = r->all.n; /* more would be the same again */
     if (r->o.batch > r->o.views) r->o.batch = r->o.views;
     DFQI_TRY(find_origin(r));
     DFQI_TRY(build_graph(r, r->teacher, NULL, &r->teacher_graph, &r->of_teacher));

@@ -138,6 +138,28 @@ START_TEST(test_same_bits_at_any_thread_count)
 }
 END_TEST
 
+/* By default a CNN learns on the images as they are, each of them once. */
+START_TEST(test_cnn_views_are_the_images)
+{
+    enum { FLOATS = 192 };
+    dfqt_pair p = cnn_pair(1);
+    dfqi_reconstruct_options o;
+    int32_t finished, found[IMAGES] = {0};
+    dfqi_reconstruct_defaults(1, &o);
+    o.steps = 2;
+    dfqi_reconstruct *r = job_of(&p, &o);
+    ck_assert_int_eq(dfqi_reconstruct_step(r, &finished), DFQ_OK);
+    for (int64_t i = 0; i < r->o.views; i++)
+        for (int k = 0; k < IMAGES; k++)
+            found[k] += memcmp(r->x + FLOATS * i, dfqi_tensor_f32(p.images) + FLOATS * k,
+                               FLOATS * sizeof(float)) == 0;
+    ck_assert_int_eq(r->o.views, IMAGES);
+    for (int k = 0; k < IMAGES; k++) ck_assert_int_eq(found[k], 1);
+    dfqi_reconstruct_release(r);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
 /* Every option changes the result. */
 START_TEST(test_options_matter)
 {
@@ -450,6 +472,7 @@ TCase *dfqt_reconstruct_case(void)
     tcase_add_test(t, test_units);
     tcase_add_loop_test(t, test_comes_nearer, 0, 2);
     tcase_add_test(t, test_same_bits_at_any_thread_count);
+    tcase_add_test(t, test_cnn_views_are_the_images);
     tcase_add_test(t, test_options_matter);
     tcase_add_test(t, test_worse_units_are_undone);
     tcase_add_test(t, test_first_pass_is_the_student);
