@@ -257,6 +257,7 @@ END_TEST
 TCase *dfqt_api_layer_config_case(void)
 {
     TCase *c = tcase_create("layer_config");
+    tcase_set_tags(c, "slow");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_loop_test(c, test_vit, DFQ_MODE_PARITY, DFQ_MODE_IMPROVED + 1);
     tcase_add_test(c, test_cnn);

@@ -75,6 +75,7 @@ END_TEST
 TCase *dfqt_memory_case(void)
 {
     TCase *c = tcase_create("memory");
+    tcase_set_tags(c, "slow");
     tcase_add_loop_test(c, test_families, 0, DFQI_FAMILY_COUNT);
     tcase_add_loop_test(c, test_families, DFQT_VIT_HEADS, DFQT_VIT_END);
     tcase_set_timeout(c, 60);

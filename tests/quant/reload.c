@@ -248,6 +248,7 @@ END_TEST
 TCase *dfqt_reload_case(void)
 {
     TCase *c = tcase_create("reload");
+    tcase_set_tags(c, "slow");
     tcase_set_timeout(c, 300);
     tcase_add_loop_test(c, test_widths, 0, FAMILIES);
     tcase_add_loop_test(c, test_generators, 0, 12);

@@ -137,6 +137,7 @@ END_TEST
 TCase *dfqt_real_case(void)
 {
     TCase *c = tcase_create("real");
+    tcase_set_tags(c, "slow");
     tcase_add_loop_test(c, test_vit_tiny, 0, 2);
     tcase_add_loop_test(c, test_embedded, 0, 2);
     tcase_add_loop_test(c, test_resnet20, 4, 5);
