@@ -342,8 +342,10 @@ static double larger(double a, double b)
 int recipe_fail(struct session *s, const struct options *full, dfq_status status)
 {
     if (status != DFQ_E_INVALID || full->n_layers == 0) return session_fail(s, status, PHASE_WORK);
-    return session_error(s, CODE_USAGE, "--layer-bits or --skip: %s",
-                         dfq_context_get_error(s->ctx));
+    const char *of = !full->skip         ? "--layer-bits"
+                     : !full->layer_bits ? "--skip"
+                                         : "--layer-bits or --skip";
+    return session_error(s, CODE_USAGE, "%s: %s", of, dfq_context_get_error(s->ctx));
 }
 
 int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *info,

@@ -18,6 +18,7 @@ static bool is_wanted(const char *key, bool structure)
     if (strcmp(key, "architecture") == 0 || strcmp(key, DFQI_META_NAMES) == 0 ||
         strcmp(key, "crop_pct") == 0)
         return true;
+    if (strncmp(key, DFQI_CONFIG_KEYS, strlen(DFQI_CONFIG_KEYS)) == 0) return true;
     for (int p = 0; p < DFQI_PROP_COUNT; p++)
         if (strcmp(key, dfqi_prop_name((dfqi_prop)p)) == 0)
             return !structure || p >= DFQI_PROP_MEAN;

@@ -63,7 +63,9 @@ bool dfqi_json_is_array(dfqi_jnode at, const char *key);
 bool dfqi_json_is_text(dfqi_jnode at, const char *key);
 /* Refuses members that are not in the NULL-ended list `known`: a misspelt option is not ignored. */
 DFQI_CHECKED dfq_status dfqi_json_only(dfqi_jnode object, const char *const *known);
-int64_t dfqi_json_count(dfqi_jnode at);               /* members or elements; 0 for anything else */
+int64_t dfqi_json_count(dfqi_jnode at); /* members or elements; 0 for anything else */
+/* DFQ_E_CORRUPT unless it has n of them. */
+DFQI_CHECKED dfq_status dfqi_json_need_count(dfqi_jnode at, int64_t n);
 dfqi_jnode dfqi_json_at(dfqi_jnode array, int64_t i); /* 0 <= i < count */
 /* Walks an object in file order: begin with `*iter` NULL, false at the end. */
 bool dfqi_json_next(dfqi_jnode object, void **iter, const char **out_key, dfqi_jnode *out);

@@ -169,6 +169,15 @@ dfq_status dfqi_json_only(dfqi_jnode object, const char *const *known)
     return DFQ_OK;
 }
 
+dfq_status dfqi_json_need_count(dfqi_jnode at, int64_t n)
+{
+    char text[PLACE_MAX];
+    const int64_t have = dfqi_json_count(at);
+    if (have == n) return DFQ_OK;
+    return dfqi_fail(at.doc->ctx, DFQ_E_CORRUPT, "%s: %s has %lld entries, must have %lld",
+                     at.doc->name, place(at, NULL, text), (long long)have, (long long)n);
+}
+
 int64_t dfqi_json_count(dfqi_jnode at)
 {
     if (json_is_object((json_t *)at.value)) return (int64_t)json_object_size(at.value);

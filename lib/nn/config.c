@@ -2,7 +2,9 @@
 #include "nn/config.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -63,10 +65,7 @@ static dfq_status take_colours(dfqi_safetensors *st, dfqi_jnode at, const char *
     double v[3];
     if (!dfqi_json_has(at, from)) return DFQ_OK;
     DFQI_TRY(dfqi_json_get_array(at, from, &list));
-    if (dfqi_json_count(list) != 3)
-        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
-                         "configuration: %s has %lld numbers, must be 3", from,
-                         (long long)dfqi_json_count(list));
+    DFQI_TRY(dfqi_json_need_count(list, 3));
     for (int c = 0; c < 3; c++)
         DFQI_TRY(dfqi_json_get_real(dfqi_json_at(list, c), NULL, -10, 10, &v[c]));
     dfqi_print(text, sizeof text, "%.9g,%.9g,%.9g", v[0], v[1], v[2]);
@@ -145,6 +144,74 @@ static dfq_status take_timm_names(dfqi_safetensors *st, dfqi_jnode root)
     return status;
 }
 
+/* -- what the tensors tell as well ------------------------------------------------------------- */
+
+static const char window_key[] = "window_size", classes_key[] = "num_classes";
+
+/* Sizes that transformers' configuration has of a network, and where these are in a dfqi_sizes. */
+static const struct {
+    const char *key, *what;
+    size_t at;
+} sizes[] = {{"hidden_size", "width", offsetof(dfqi_sizes, width)},
+             {"embed_dim", "width", offsetof(dfqi_sizes, width)},
+             {"num_hidden_layers", "depth", offsetof(dfqi_sizes, depth)},
+             {"patch_size", "patches", offsetof(dfqi_sizes, patch)},
+             {window_key, "windows", offsetof(dfqi_sizes, window)}};
+
+enum { N_SIZES = sizeof sizes / sizeof sizes[0], HIDDEN_SIZE = 0 };
+
+/* Keeps them as metadata for dfqi_config_check(). The hidden_size of a Swin is that of its last
+ * stage. */
+static dfq_status keep_sizes(dfqi_safetensors *st, dfqi_jnode root)
+{
+    const bool stages = dfqi_json_has(root, "embed_dim");
+    char key[VALUE_MAX];
+    for (size_t k = stages ? HIDDEN_SIZE + 1 : 0; k < N_SIZES; k++) {
+        dfqi_print(key, sizeof key, DFQI_CONFIG_KEYS "%s", sizes[k].key);
+        if (!dfqi_json_is_array(root, sizes[k].key))
+            DFQI_TRY(take_int(st, root, sizes[k].key, key));
+    }
+    return DFQ_OK;
+}
+
+static int64_t kept(const dfqi_safetensors *st, const char *key)
+{
+    char text[VALUE_MAX];
+    dfqi_print(text, sizeof text, DFQI_CONFIG_KEYS "%s", key);
+    const char *value = dfqi_st_meta_find(st, text);
+    return value ? strtoll(value, NULL, 10) : -1;
+}
+
+/* Windows are cut down to the map. */
+static bool agrees(const dfqi_arch *a, const dfqi_sizes *have, const char *key, int64_t told,
+                   int64_t size)
+{
+    if (key != window_key || size >= told) return told == size;
+    return size > 0 && (a->image.height == 0 || size == dfqi_longer(a->image) / have->patch);
+}
+
+dfq_status dfqi_config_check(const dfqi_safetensors *st, const char *path, const dfqi_arch *a)
+{
+    const dfqi_sizes have = dfqi_arch_sizes(a);
+    for (size_t k = 0; k < N_SIZES && have.width > 0; k++) {
+        const int64_t told = kept(st, sizes[k].key);
+        int64_t size;
+        memcpy(&size, (const char *)&have + sizes[k].at, sizeof size);
+        if (told < 0 || agrees(a, &have, sizes[k].key, told, size)) continue;
+        return dfqi_fail(st->ctx, DFQ_E_SHAPE,
+                         "%s: the configuration beside it says %s %lld, the tensors have %s of "
+                         "%lld; give the configuration of this network, or move it away",
+                         path, sizes[k].key, (long long)told, sizes[k].what, (long long)size);
+    }
+    const int64_t classes = kept(st, classes_key);
+    if (classes > 0 && classes != a->classes && !dfqi_arch_is_backbone(a))
+        dfqi_log(st->ctx, DFQ_LOG_WARNING,
+                 "%s: the configuration beside it says %lld classes, the tensors have %lld, which "
+                 "count",
+                 path, (long long)classes, (long long)a->classes);
+    return DFQ_OK;
+}
+
 /* -- the files --------------------------------------------------------------------------------- */
 
 static dfq_status get_side(dfqi_jnode at, const char *key, int64_t *out)
@@ -166,6 +233,7 @@ static dfq_status read_timm(dfqi_safetensors *st, dfqi_jnode root)
     DFQI_TRY(take_text(st, root, "architecture", "architecture"));
     DFQI_TRY(take_text(st, root, "global_pool", "pooling"));
     DFQI_TRY(take_timm_names(st, root));
+    DFQI_TRY(take_int(st, root, classes_key, DFQI_CONFIG_KEYS "num_classes"));
     if (dfqi_json_has(root, "pretrained_cfg"))
         DFQI_TRY(dfqi_json_get_object(root, "pretrained_cfg", &c));
     DFQI_TRY(take_colours(st, c, "mean", "mean"));
@@ -174,7 +242,7 @@ static dfq_status read_timm(dfqi_safetensors *st, dfqi_jnode root)
     DFQI_TRY(take_text(st, c, "interpolation", "interpolation"));
     if (!dfqi_json_has(c, "input_size")) return DFQ_OK;
     DFQI_TRY(dfqi_json_get_array(c, "input_size", &size));
-    if (dfqi_json_count(size) < 3) return DFQ_OK;
+    DFQI_TRY(dfqi_json_need_count(size, 3));
     DFQI_TRY(get_side(dfqi_json_at(size, 1), NULL, &image.height));
     DFQI_TRY(get_side(dfqi_json_at(size, 2), NULL, &image.width));
     return add_size(st, "image", image);
@@ -193,10 +261,7 @@ static dfq_status take_image(dfqi_safetensors *st, dfqi_jnode root)
     dfqi_size image;
     if (!dfqi_json_has(root, key) || dfqi_json_get_array(root, key, &pair) != DFQ_OK)
         return take_int(st, root, key, "image");
-    if (dfqi_json_count(pair) != 2)
-        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
-                         "configuration: %s has %lld numbers, must be one or two", key,
-                         (long long)dfqi_json_count(pair));
+    DFQI_TRY(dfqi_json_need_count(pair, 2));
     DFQI_TRY(get_side(dfqi_json_at(pair, 0), NULL, &image.height));
     DFQI_TRY(get_side(dfqi_json_at(pair, 1), NULL, &image.width));
     return add_size(st, "image", image);
@@ -208,6 +273,7 @@ static dfq_status read_transformers(dfqi_safetensors *st, dfqi_jnode root)
     DFQI_TRY(take_int(st, root, "num_attention_heads", "heads"));
     DFQI_TRY(take_real(st, root, "layer_norm_eps", "eps"));
     DFQI_TRY(take_names(st, root));
+    DFQI_TRY(keep_sizes(st, root));
     DFQI_TRY(
         flag(root, "use_swiglu_ffn", &gated)); /* whose gates have an activation of their own */
     DFQI_TRY(gated ? add(st, "activation", "silu")

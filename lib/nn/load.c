@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "io/json.h"
+#include "nn/config.h"
 #include "nn/family.h"
 
 /* -- architecture ------------------------------------------------------------------------------ */
@@ -190,6 +191,7 @@ static dfq_status find_arch(const dfqi_safetensors *st, const char *path, const 
     if (row->name && !name) take_file_name(path, a);
     bool unfit = row->name && name && !row->name(a, name, DFQ_SOURCE_NAME);
     DFQI_TRY(dfqi_prop_read_meta(st, path, a));
+    DFQI_TRY(dfqi_config_check(st, path, a));
     if (o) DFQI_TRY(dfqi_prop_read_options(st->ctx, path, o, a));
     if (row->check) DFQI_TRY(row->check(st->ctx, path, a));
     dfqi_resize_settle(a);
@@ -228,6 +230,9 @@ void dfqi_arch_read(dfqi_arch *a)
 
 /* -- parameters -------------------------------------------------------------------------------- */
 
+/* Squares of what is larger leave the range of floats, and no trained network has it. */
+static const float largest_value = 1e15f;
+
 static dfq_status check_values(dfq_context *ctx, const char *path, const dfqi_expect *e,
                                const dfq_tensor *t)
 {
@@ -237,12 +242,15 @@ static dfq_status check_values(dfq_context *ctx, const char *path, const dfqi_ex
     int64_t zeros = 0;
     for (int64_t i = 0; i < n; i++) {
         zeros += v[i] == 0.0f;
-        if (!isfinite(v[i]) || (e->variance && v[i] < 0.0f))
+        if (!(fabsf(v[i]) <= largest_value) || (e->variance && v[i] < 0.0f))
             return dfqi_fail(ctx, DFQ_E_NUMERIC,
                              "%s: tensor %s holds %g at element %lld, must be %s; the file is "
                              "damaged or the network was never trained",
                              path, e->name, (double)v[i], (long long)i,
-                             e->variance ? "finite and not below 0" : "finite");
+                             isfinite(v[i]) && fabsf(v[i]) > largest_value
+                                 ? "at most 1e15 in magnitude"
+                             : e->variance ? "finite and not below 0"
+                                           : "finite");
     }
     if (!e->variance || zeros < n) return DFQ_OK;
     return dfqi_fail(ctx, DFQ_E_NUMERIC,

@@ -191,7 +191,7 @@ static dfq_status check(dfq_context *ctx, const char *path, const dfqi_arch *a)
     if (dfqi_shorter(a->image) < w->patch || a->image.height % w->patch ||
         a->image.width % w->patch)
         return dfqi_fail(
-            ctx, DFQ_E_INVALID,
+            ctx, a->source[DFQI_PROP_IMAGE] == DFQ_SOURCE_OPTION ? DFQ_E_INVALID : DFQ_E_SHAPE,
             "%s: image is %s, must be a multiple of the patch, %lld; give another size "
             "by --image",
             path, dfqi_size_text(a->image, text), (long long)w->patch);

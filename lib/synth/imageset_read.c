@@ -82,12 +82,41 @@ static dfq_status move_to_spool(const char *folder, dfqi_imageset *set)
     return DFQ_OK;
 }
 
+/* The pictures of a folder without images.safetensors. */
+static dfq_status open_folder(const dfqi_model *m, const char *folder, dfqi_dataset **out)
+{
+    char *labels = dfqi_format(m->ctx, "%s/labels.csv", folder);
+    if (!labels) return DFQ_E_NOMEM;
+    const bool bare = dfqi_path_exists(folder) && !dfqi_path_exists(labels);
+    dfqi_free(m->ctx, labels);
+    dfq_status status = dfqi_dataset_open(m->ctx, folder, (int32_t)m->net.arch.classes, out);
+    if (status == DFQ_E_IO && bare)
+        return dfqi_fail(m->ctx, status,
+                         "%s: the folder has no images.safetensors of dfq synth, nor pictures in "
+                         "class folders or by a labels.csv; make images by dfq synth -o %s",
+                         folder, folder);
+    return status;
+}
+
+/* Images or labels that do not fit the network are told with the file that has them. */
+static dfq_status check_fit(const dfqi_model *m, const dfqi_imageset *set, const char *path)
+{
+    dfq_status status = dfqi_imageset_check(m, &set->shape, set->labels);
+    if (status != DFQ_E_INVALID && status != DFQ_E_SHAPE) return status;
+    char *text = dfqi_format(m->ctx, "%s", m->ctx->error);
+    if (!text) return DFQ_E_NOMEM;
+    status = dfqi_fail(m->ctx, status == DFQ_E_INVALID ? DFQ_E_CORRUPT : status,
+                       "%s: %s; make images for this network by dfq synth", path, text);
+    dfqi_free(m->ctx, text);
+    return status;
+}
+
 static dfq_status open_pictures(const dfqi_model *m, const char *folder, int64_t most,
                                 dfqi_imageset *set)
 {
     dfqi_preprocess p = dfqi_model_preprocess(m);
     dfqi_dataset *d;
-    DFQI_TRY(dfqi_dataset_open(m->ctx, folder, (int32_t)m->net.arch.classes, &d));
+    DFQI_TRY(open_folder(m, folder, &d));
     dfqi_log(m->ctx, DFQ_LOG_WARNING,
              "%s: there is no images.safetensors of dfq synth; pictures are taken instead, and "
              "nothing tells whether they are synthetic; for real ones give --real",
@@ -124,7 +153,7 @@ static dfq_status fill(const dfqi_model *m, const char *folder, int64_t most, bo
     if (!exact) return DFQ_E_NOMEM;
     bool there = dfqi_path_exists(exact);
     dfq_status status = there ? open_exact(m, exact, set) : open_pictures(m, folder, most, set);
-    if (status == DFQ_OK) status = dfqi_imageset_check(m, &set->shape, set->labels);
+    if (status == DFQ_OK) status = check_fit(m, set, there ? exact : folder);
     if (status == DFQ_OK && most > 0) { /* nobody else has a reference to the labels yet */
         set->images.n = at_most(set->images.n, most);
         set->shape.dims[0] = set->labels->dims[0] = set->images.n;

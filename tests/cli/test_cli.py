@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -259,7 +260,11 @@ class Hostile(Part):
         def nan(header, data):
             at = header["head.weight"]["data_offsets"][0]
             data[at:at + 4] = b"\0\0\xc0\x7f"
+        def large(header, data):
+            at = header["head.weight"]["data_offsets"][0]
+            data[at:at + 4] = struct.pack("<f", 1e30)
         cases = {
+            "large": (large, "tensor head.weight holds 1e\\+30 at element 0, must be at most 1e15 in magnitude"),
             "nan": (nan, "tensor head.weight holds -?nan at element 0, must be finite"),
             "shape": (lambda h, d: h["head.weight"].update(shape=[2 ** 62, 2 ** 62]), "overflows 64 bits"),
             "mean": (lambda h, d: h.setdefault("__metadata__", {}).update(mean="124,116,104"), "pixels of 0..1"),
@@ -290,7 +295,8 @@ class Hostile(Part):
                 ("--no-tune=yes is not known", *quantize, "--no-tune=yes"),
                 ("--rounding is \"foo\", must be auto", *quantize, "--rounding", "foo"),
                 ("nothing is left to quantize", *quantize, "--no-tune", "--skip", "*"),
-                ("layer \"nothing\" has no quantizers", *quantize, "--no-tune", "--layer-bits", "nothing=w4"),
+                ("^dfq quantize: --layer-bits: layer \"nothing\" has no quantizers", *quantize, "--no-tune", "--layer-bits", "nothing=w4"),
+                ("^dfq quantize: --skip: layer \"nope\" has no quantizers", *quantize, "--no-tune", "--skip", "nope"),
                 ("--mean is 124,116,104, must be three numbers from -10 to 10", "info", "tiny.safetensors", "--mean",
                  "124,116,104"),
                 ("--config is 99999, must be 0 to 4334", "cost", "tiny.safetensors", "-a", "hdx-space", "--config", "99999")):
@@ -705,13 +711,20 @@ class Results(Part):
         have = {k: p["value"] for k, p in j["properties"].items()}
         assert (j["name"], j["naming"]) == ("vit_test", "timm"), j
         assert have["mean"] == "0.1,0.2,0.3" and have["resize"] == "20", have
+        with open(self.path("timm", "config.json"), "w", encoding="utf-8") as f:
+            json.dump({"architecture": "vit_test", "num_classes": 7}, f)
+        assert "says 7 classes, the tensors have 5" in self.works("info", "timm/model.safetensors", "--heads", "2").err
         for change, error in (({"hidden_act": "mish"}, 'activation is "mish", must be gelu'),
                               ({"image_size": [16, 24]}, "image is 16x24, must be 16 or have as many patches"),
                               ({"layer_norm_eps": "small"}, "config.json.*layer_norm_eps"),
-                              ({"num_attention_heads": 0}, 'heads is "0", must be')):
+                              ({"num_attention_heads": 0}, 'heads is "0", must be'),
+                              ({"hidden_size": 96}, "says hidden_size 96, the tensors have width of 32"),
+                              ({"num_hidden_layers": 12}, "says num_hidden_layers 12, the tensors have depth"),
+                              ({"patch_size": 8}, "says patch_size 8, the tensors have patches of 4"),
+                              ({"window_size": 7}, "says window_size 7, the tensors have windows of 0")):
             file = self.hugging_face("bad", {**self.VIT_CONFIG, **change}, self.PREPROCESSOR)
             self.fails(INPUT, error, "info", file)
-        for change, error in (({"image_mean": [1]}, "image_mean has 1 numbers, must be 3"),
+        for change, error in (({"image_mean": [1]}, 'preprocessor_config.json: "image_mean" has 1 entries, must have 3'),
                               ({"resample": 1}, 'interpolation is "lanczos", must be bilinear'),
                               ({"size": {"depth": 3}}, "preprocessor_config.json.*height")):
             file = self.hugging_face("bad", self.VIT_CONFIG, {**self.PREPROCESSOR, **change})
@@ -1230,6 +1243,14 @@ class Results(Part):
         self.works("quantize", "tiny.safetensors", "-o", "a", "--synth", "s", *GIVEN[2:])
         self.works("quantize", "tiny.safetensors", "-o", "b", *QUICK)
         assert self.read("a") == self.read("b")
+        with open(self.path("s", "images.safetensors"), "r+b") as f:
+            f.seek(-4, os.SEEK_END)  # the label of the last image
+            f.write(b"\x0c\0\0\0")
+        self.fails(INPUT, r"s/images.safetensors: label \d+ is 12, must be 0 to 4, a class of", "quantize",
+                   "tiny.safetensors", "-o", "c", "--synth", "s", *GIVEN[2:])
+        os.mkdir(self.path("bare"))
+        self.fails(INPUT, "bare: the folder has no images.safetensors of dfq synth", "quantize", "tiny.safetensors",
+                   "-o", "c", "--synth", "bare", *GIVEN[2:])
 
     def test_threads_do_not_matter(self):
         for n in ("1", "2"):
