@@ -137,6 +137,7 @@ dfq_status bits_limits(struct quantize *q, dfq_bits_limits *limits)
     limits->energy_mj = or_none(o->limit_energy);
     limits->area_mm2 = or_none(o->limit_area);
     limits->size_bytes = 1e6 * or_none(o->limit_size);
+    limits->power_mw = or_none(o->limit_power);
     limits->accelerator = q->accel;
     return isnan(o->mean_bits) ? DFQ_OK : set_means(q, limits);
 }
@@ -166,9 +167,9 @@ static int tell(struct quantize *q, dfq_sensitivity *s)
                 "%spredicted %.3g, %s",
                 means.weight_bits, means.act_bits, text, predicted, bits_proof(&q->choice, proof));
     if (q->choice.config >= 0)
-        session_say(q->s, "accelerator %lld: %.4g ms, %.4g mJ, %.4g mm2",
+        session_say(q->s, "accelerator %lld: %.4g ms, %.4g mJ, %.4g mW, %.4g mm2",
                     (long long)q->choice.config, q->choice.latency_ms, q->choice.energy_mj,
-                    q->choice.area_mm2);
+                    q->choice.power_mw, q->choice.area_mm2);
     return CODE_DONE;
 }
 

@@ -33,7 +33,7 @@ static dfq_status fill(const struct explore *x, const int32_t *choice, double le
                        struct explore_pair *out)
 {
     out->loss = level + sum_effects(x, choice);
-    return dfq_explorer_cost(x->e, choice, EXPLORE_METRICS, out->costs);
+    return dfq_explorer_cost(x->e, choice, dfq_explorer_get_metrics(x->e), out->costs);
 }
 
 /* Drawn at random, always the same ones. */

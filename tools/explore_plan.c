@@ -26,7 +26,9 @@ void explore_limits(struct explore *x)
     const struct options *o = &x->full;
     const double most[EXPLORE_METRICS] = {[DFQ_EXPLORE_LATENCY] = 1000 / o->fps, /* NaN without */
                                           [DFQ_EXPLORE_ENERGY] = o->energy,
-                                          [DFQ_EXPLORE_AREA] = o->area};
+                                          [DFQ_EXPLORE_AREA] = o->area,
+                                          [DFQ_EXPLORE_SIZE] = o->size,
+                                          [DFQ_EXPLORE_POWER] = o->power};
     for (int32_t m = 0; m < EXPLORE_METRICS; m++)
         if (!isnan(most[m]))
             x->limits[x->n_limits++] =

@@ -11,7 +11,8 @@
 #include "text.h"
 #include "report/trajectory.h"
 
-const char *const explore_metrics[EXPLORE_METRICS] = {"latency_ms", "energy_mj", "area_mm2"};
+const char *const explore_metrics[EXPLORE_METRICS] = {"latency_ms", "energy_mj", "area_mm2",
+                                                      "size_mb", "power_mw"};
 
 /* -- JSON -------------------------------------------------------------------------------------- */
 
@@ -22,13 +23,16 @@ static double fps(double latency)
 }
 
 /* Images a second instead of ms as well, which is how that limit is given. */
-static void json_costs(struct json *j, const char *name, const double *v)
+static void json_costs(struct json *j, const struct explore_page *p, const char *name,
+                       const double *v)
 {
     json_open(j, name, '{');
     json_fraction(j, explore_metrics[DFQ_EXPLORE_LATENCY], v[DFQ_EXPLORE_LATENCY]);
     json_fraction(j, "fps", fps(v[DFQ_EXPLORE_LATENCY]));
     json_fraction(j, explore_metrics[DFQ_EXPLORE_ENERGY], v[DFQ_EXPLORE_ENERGY]);
     json_fraction(j, explore_metrics[DFQ_EXPLORE_AREA], v[DFQ_EXPLORE_AREA]);
+    for (int m = DFQ_EXPLORE_SIZE; m < EXPLORE_METRICS; m++)
+        if (explore_tells(p, m)) json_fraction(j, explore_metrics[m], v[m]);
     json_close(j, '}');
 }
 
@@ -51,7 +55,7 @@ static void json_cells(struct json *j, const struct explore_page *p)
 static void json_errors(struct json *j, const char *name, const double *v)
 {
     json_open(j, name, '{');
-    for (int m = 0; m < EXPLORE_METRICS; m++) json_fraction(j, explore_metrics[m], v[m]);
+    for (int m = 0; m <= DFQ_EXPLORE_AREA; m++) json_fraction(j, explore_metrics[m], v[m]);
     json_close(j, '}');
 }
 
@@ -60,7 +64,7 @@ static void json_cost_function(struct json *j, const struct explore *x)
     const struct explore_page *p = &x->page;
     json_fraction(j, "cost_weight", p->cost_weight);
     json_text(j, "cost_function", p->cost_function);
-    if (x->full.cost_function != DFQ_COST_MEAN) json_costs(j, "reference", p->reference);
+    if (x->full.cost_function != DFQ_COST_MEAN) json_costs(j, p, "reference", p->reference);
 }
 
 /* Errors are relative. */
@@ -126,14 +130,14 @@ static void print_json(const struct explore *x)
     hardware_json(&j, &x->hw);
     json_close(&j, '}');
     json_cells(&j, p);
-    json_costs(&j, "costs", p->costs);
-    json_costs(&j, "limits", p->limits);
-    json_costs(&j, "raw_costs", p->raw_costs);
+    json_costs(&j, p, "costs", p->costs);
+    json_costs(&j, p, "limits", p->limits);
+    json_costs(&j, p, "raw_costs", p->raw_costs);
     json_int(&j, "raw_feasible", p->raw_feasible);
     json_int(&j, "proved", p->proved);
     if (!certified) {
-        json_costs(&j, "tightest", p->tightest);
-        json_costs(&j, "least", p->least);
+        json_costs(&j, p, "tightest", p->tightest);
+        json_costs(&j, p, "least", p->least);
     }
     json_count(&j, "macs", p->macs);
     json_fraction(&j, "loss", p->loss);
@@ -245,6 +249,10 @@ static void print_text(const struct explore *x)
     print_cost(p, DFQ_EXPLORE_LATENCY, "latency", "ms");
     print_cost(p, DFQ_EXPLORE_ENERGY, "energy", "mJ an image");
     print_cost(p, DFQ_EXPLORE_AREA, "area", "mm2 at 45 nm");
+    if (explore_tells(p, DFQ_EXPLORE_SIZE))
+        print_cost(p, DFQ_EXPLORE_SIZE, "size", "MB of weights");
+    if (explore_tells(p, DFQ_EXPLORE_POWER))
+        print_cost(p, DFQ_EXPLORE_POWER, "power", "mW on average");
     print_networks(p);
     if (p->accuracy_images > 0)
         printf("top-1        %.4f (%lld of %lld)\n", p->top1, (long long)x->accuracy.correct,
@@ -289,7 +297,7 @@ int explore_write_course(const struct explore *x)
                            .by_limit = x->s->o->rule == DFQ_RULE_PROJECT ? "price" : "delta",
                            .rows = p->trajectory,
                            .steps = p->trajectory_steps,
-                           .n_metrics = EXPLORE_METRICS,
+                           .n_metrics = explore_count_metrics(p),
                            .n_limits = p->n_limits,
                            .metric = p->limit_metric,
                            .limit = limits};

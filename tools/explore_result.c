@@ -168,6 +168,9 @@ static dfq_status fill_metrics(struct explore *x)
     struct explore_page *p = &x->page;
     for (int32_t m = 0; m < EXPLORE_METRICS; m++) {
         dfq_explorer_metric v = {.struct_size = sizeof v};
+        p->limits[m] = p->costs[m] = p->raw_costs[m] = p->tightest[m] = p->least[m] = (double)NAN;
+        p->evaluator_mean[m] = p->evaluator_p99[m] = p->evaluator_gap[m] = (double)NAN;
+        if (m >= dfq_explorer_get_metrics(x->e)) continue; /* those that have no limit */
         dfq_status status = dfq_explorer_get_metric(x->e, m, &v);
         if (status != DFQ_OK) return status;
         p->limits[m] = v.limit;

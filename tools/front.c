@@ -12,20 +12,21 @@ static const double tighter[] = {0.97, 0.9, 0.8, 0.65}, looser[] = {1.1, 1.25, 1
 enum { SIDE = sizeof tighter / sizeof *tighter };
 static const double binding = 0.98; /* of a limit: what takes less is not held by it */
 
-const char *const front_names[FRONT_METRICS] = {"latency_ms", "energy_mj", "area_mm2",
-                                                "size_bytes"};
+const char *const front_names[FRONT_METRICS] = {"latency_ms", "energy_mj", "area_mm2", "size_bytes",
+                                                "power_mw"};
 
 /* The limit of a metric. */
 static double *limit_of(dfq_bits_limits *l, int metric)
 {
-    double *const all[FRONT_METRICS] = {&l->latency_ms, &l->energy_mj, &l->area_mm2,
-                                        &l->size_bytes};
+    double *const all[FRONT_METRICS] = {&l->latency_ms, &l->energy_mj, &l->area_mm2, &l->size_bytes,
+                                        &l->power_mw};
     return all[metric];
 }
 
 double front_value(const dfq_bits_choice *c, int metric)
 {
-    const double all[FRONT_METRICS] = {c->latency_ms, c->energy_mj, c->area_mm2, c->size_bytes};
+    const double all[FRONT_METRICS] = {c->latency_ms, c->energy_mj, c->area_mm2, c->size_bytes,
+                                       c->power_mw};
     return all[metric];
 }
 
@@ -103,7 +104,7 @@ static void print_choice(const dfq_bits_choice *c)
 void front_print(const struct quantize *q)
 {
     static const char *const words[FRONT_METRICS] = {"latency, ms", "energy, mJ", "area, mm2",
-                                                     "size, MB"};
+                                                     "size, MB", "power, mW"};
     for (int i = 0; i < q->n_fronts; i++) {
         const struct front *f = &q->fronts[i];
         printf("front of %s; the other limits as given\n%10s %10s %10s %10s %10s %8s %10s %s\n",

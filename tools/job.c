@@ -32,14 +32,16 @@ static const char *number_or_none(double v, char out[TEXT_SHORT])
 /* Images, accelerators and weights are compared by the library. */
 static char *describe_explore(const struct options *o)
 {
-    char t[5][TEXT_SHORT];
+    char t[7][TEXT_SHORT];
     return text_format("verb explore\nSPACE %s\n--accel %s\n--fps %s\n--energy-mj %s\n"
-                       "--area-mm2 %s\n--warmup-steps %lld\n--steps %lld\n--train-steps %lld\n"
+                       "--area-mm2 %s\n--size-mb %s\n--power-mw %s\n--warmup-steps %lld\n--steps "
+                       "%lld\n--train-steps %lld\n"
                        "--batch %lld\n--seed %" PRIu64 "\n--evaluator %s\n--rule %s\n"
                        "--penalty %s\n--cost-weight %s\n--cost-function %s\n--supernet %s\n"
                        "--evaluator-steps %lld\n--gradient %s\n",
                        o->input, o->accel, number_or_none(o->fps, t[0]),
                        number_or_none(o->energy, t[1]), number_or_none(o->area, t[2]),
+                       number_or_none(o->size, t[5]), number_or_none(o->power, t[6]),
                        (long long)o->warmup_steps, (long long)o->steps, (long long)o->train_steps,
                        (long long)o->batch, o->seed, option_evaluator_name(o->evaluator),
                        option_rule_name(o->rule), number_or_none(o->penalty, t[3]),
@@ -52,10 +54,11 @@ static char *describe(const struct options *o, uint64_t model)
 {
     if (o->verb == VERB_EXPLORE) return describe_explore(o);
     char *network = model_describe(o), *synth = NULL, ends[8] = "auto", bits[24] = "none";
-    char limits[160];
+    char limits[192];
     uint64_t file;
-    snprintf(limits, sizeof limits, "%.9g ms %.9g mJ %.9g mm2 %.9g MB on %.64s", o->limit_latency,
-             o->limit_energy, o->limit_area, o->limit_size, folder_or_none(o->accel));
+    snprintf(limits, sizeof limits, "%.9g ms %.9g mJ %.9g mm2 %.9g MB %.9g mW on %.64s",
+             o->limit_latency, o->limit_energy, o->limit_area, o->limit_size, o->limit_power,
+             folder_or_none(o->accel));
     if (o->bits_file && file_hash(o->bits_file, &file) == 0)
         snprintf(bits, sizeof bits, "%016" PRIx64, file);
     if (o->first_last_bits) snprintf(ends, sizeof ends, "%d", (int)o->first_last_bits);

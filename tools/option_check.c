@@ -36,8 +36,8 @@ int option_check_bench(const struct options *o)
 
 enum { DRAWN_MOST = 65536 }; /* dfq_quantize_options.drawn_images */
 
-static const enum option_id bit_limits[] = {OPT_MEAN_BITS, OPT_LIMIT_SIZE, OPT_LIMIT_LATENCY,
-                                            OPT_LIMIT_ENERGY, OPT_LIMIT_AREA};
+static const enum option_id bit_limits[] = {OPT_MEAN_BITS,    OPT_LIMIT_SIZE, OPT_LIMIT_LATENCY,
+                                            OPT_LIMIT_ENERGY, OPT_LIMIT_AREA, OPT_LIMIT_POWER};
 enum { BIT_LIMITS = sizeof bit_limits / sizeof *bit_limits, FREE_LIMITS = 2 };
 
 int options_choose_bits(const struct options *o)
@@ -75,8 +75,8 @@ static int check_bits(const struct options *o)
         return option_wrong(o, "--damages is for a choice of bits: add --mean-bits or a limit, or "
                                "leave it out");
     if (!cost && o->accel && o->verb == VERB_QUANTIZE)
-        return option_wrong(o, "--accel is for --limit-latency-ms, --limit-energy-mj and "
-                               "--limit-area-mm2; add one, or leave it out");
+        return option_wrong(o, "--accel is for --limit-latency-ms, --limit-energy-mj, "
+                               "--limit-power-mw and --limit-area-mm2; add one, or leave it out");
     return -1;
 }
 
@@ -142,9 +142,10 @@ int option_check_explore(const struct options *o)
     if (!o->accel)
         return option_wrong(
             o, "--accel is missing; give a JSON file or a preset, for example hdx-space");
-    if (!(option_given(o, OPT_FPS) || option_given(o, OPT_ENERGY) || option_given(o, OPT_AREA)))
-        return option_wrong(o,
-                            "a limit is missing; give --fps, --energy-mj, --area-mm2, or several");
+    if (!(option_given(o, OPT_FPS) || option_given(o, OPT_ENERGY) || option_given(o, OPT_AREA) ||
+          option_given(o, OPT_SIZE) || option_given(o, OPT_POWER)))
+        return option_wrong(o, "a limit is missing; give --fps, --energy-mj, --area-mm2, "
+                               "--size-mb, --power-mw, or several");
     if (!o->data)
         return option_wrong(o, "--data is missing, the images to train on; give a folder with "
                                "labels.csv, a folder of class folders, or a CIFAR binary file");
@@ -176,7 +177,9 @@ static int check_joint(struct options *o)
         double *to;
     } limits[] = {{OPT_FPS, OPT_LIMIT_LATENCY, &o->fps, &o->limit_latency},
                   {OPT_ENERGY, OPT_LIMIT_ENERGY, &o->energy, &o->limit_energy},
-                  {OPT_AREA, OPT_LIMIT_AREA, &o->area, &o->limit_area}};
+                  {OPT_AREA, OPT_LIMIT_AREA, &o->area, &o->limit_area},
+                  {OPT_SIZE, OPT_LIMIT_SIZE, &o->size, &o->limit_size},
+                  {OPT_POWER, OPT_LIMIT_POWER, &o->power, &o->limit_power}};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         if (!option_given(o, limits[i].own)) continue;
         if (option_given(o, limits[i].other))
@@ -191,7 +194,7 @@ static int check_joint(struct options *o)
             o, "--accel is missing; give a JSON file or a preset, for example hdx-space");
     if (!options_choose_bits(o))
         return option_wrong(o, "a limit is missing; give --fps, --energy-mj, --area-mm2, "
-                               "--limit-size-mb, --mean-bits, or several");
+                               "--size-mb, --power-mw, --mean-bits, or several");
     o->no_tune = 1;
     return -1;
 }

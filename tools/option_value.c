@@ -296,6 +296,8 @@ static const struct number_field {
 } numbers[] = {{OPT_FPS, offsetof(struct options, fps), 1e-6, 1e9},
                {OPT_ENERGY, offsetof(struct options, energy), 1e-6, 1e9},
                {OPT_AREA, offsetof(struct options, area), 1e-6, 1e9},
+               {OPT_SIZE, offsetof(struct options, size), 1e-9, 1e9},
+               {OPT_POWER, offsetof(struct options, power), 1e-9, 1e9},
                {OPT_PENALTY, offsetof(struct options, penalty), 0, 1e9},
                {OPT_COST_WEIGHT, offsetof(struct options, cost_weight), 0, 1e9},
                {OPT_LR, offsetof(struct options, lr), 0, 1000},
@@ -305,6 +307,7 @@ static const struct number_field {
                {OPT_MEAN_BITS, offsetof(struct options, mean_bits), 2, 8},
                {OPT_LIMIT_LATENCY, offsetof(struct options, limit_latency), 1e-9, 1e9},
                {OPT_LIMIT_ENERGY, offsetof(struct options, limit_energy), 1e-9, 1e9},
+               {OPT_LIMIT_POWER, offsetof(struct options, limit_power), 1e-9, 1e9},
                {OPT_LIMIT_AREA, offsetof(struct options, limit_area), 1e-9, 1e9},
                {OPT_LIMIT_SIZE, offsetof(struct options, limit_size), 1e-9, 1e9},
                {OPT_CROP, offsetof(struct options, crop), 0.01, 1}};

@@ -162,8 +162,9 @@ static void set_defaults(struct options *o)
     o->act_group = DFQ_ACT_GROUP_AUTO;
     o->weight_group = DFQ_WEIGHT_GROUP_AUTO;
     o->lr = o->gamma = o->crossing_target = o->penalty = o->cost_weight = o->crop = (double)NAN;
-    o->fps = o->energy = o->area = o->mean_bits = (double)NAN;
+    o->fps = o->energy = o->area = o->size = o->power = o->mean_bits = (double)NAN;
     o->limit_latency = o->limit_energy = o->limit_area = o->limit_size = (double)NAN;
+    o->limit_power = (double)NAN;
     o->checkpoint = 120;
 }
 

@@ -31,6 +31,7 @@ enum option_id {
     OPT_MEAN_BITS,
     OPT_LIMIT_LATENCY,
     OPT_LIMIT_ENERGY,
+    OPT_LIMIT_POWER,
     OPT_LIMIT_AREA,
     OPT_LIMIT_SIZE,
     OPT_DAMAGES,
@@ -75,6 +76,8 @@ enum option_id {
     OPT_ALL,
     OPT_FPS,
     OPT_ENERGY,
+    OPT_POWER,
+    OPT_SIZE,
     OPT_AREA,
     OPT_TEST_DATA,
     OPT_WARMUP_STEPS,
@@ -158,9 +161,10 @@ struct options {
     int64_t weight_group;          /* 0: none; DFQ_WEIGHT_GROUP_AUTO */
     int32_t rounding;              /* DFQ_ROUNDING_* */
     double lr, gamma, crossing_target;
-    double fps, energy, area; /* limits; NaN: none */
-    double mean_bits;         /* of weights and of activations at most; NaN: no limit */
+    double fps, energy, area, size, power; /* limits; NaN: none */
+    double mean_bits; /* of weights and of activations at most; NaN: no limit */
     double limit_latency, limit_energy, limit_area, limit_size; /* of a choice of bits; NaN: none */
+    double limit_power;                                         /* likewise */
     int64_t warmup_steps, train_steps;
     int64_t opset; /* of ONNX; 0: the library chooses */
     int64_t evaluator_steps;

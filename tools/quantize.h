@@ -10,7 +10,15 @@
 #include "session.h"
 
 /* Choices within other values of one limit of a joint search. */
-enum { FRONT_LATENCY, FRONT_ENERGY, FRONT_AREA, FRONT_SIZE, FRONT_METRICS, FRONT_POINTS = 9 };
+enum {
+    FRONT_LATENCY,
+    FRONT_ENERGY,
+    FRONT_AREA,
+    FRONT_SIZE,
+    FRONT_POWER,
+    FRONT_METRICS,
+    FRONT_POINTS = 9
+};
 struct front {
     int metric, n, own; /* own: the point of the limit that was given */
     double limits[FRONT_POINTS];

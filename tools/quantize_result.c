@@ -39,6 +39,7 @@ static void json_choice(struct json *j, const dfq_bits_choice *c)
         json_fraction(j, "latency_ms", c->latency_ms);
         json_fraction(j, "energy_mj", c->energy_mj);
         json_fraction(j, "area_mm2", c->area_mm2);
+        json_fraction(j, "power_mw", c->power_mw);
         json_int(j, "fused_attentions", c->fused_attentions);
     }
     json_close(j, '}');
@@ -100,9 +101,9 @@ static void joint_print(const struct quantize *q)
     const dfq_bits_choice *c = &q->choice;
     dfq_accelerator_config hw = {.struct_size = sizeof hw};
     char words[HARDWARE_TEXT], proof[80];
-    printf("certified: %.4g ms, %.4g mJ, %.4g mm2, %.4g MB of weights; divergence %.4g by the sum "
-           "of damages, %s\n",
-           c->latency_ms, c->energy_mj, c->area_mm2, c->size_bytes / 1e6, c->predicted,
+    printf("certified: %.4g ms, %.4g mJ, %.4g mW, %.4g mm2, %.4g MB of weights; divergence %.4g by "
+           "the sum of damages, %s\n",
+           c->latency_ms, c->energy_mj, c->power_mw, c->area_mm2, c->size_bytes / 1e6, c->predicted,
            bits_proof(c, proof));
     if (dfq_accelerator_get_config(q->accel, c->config, &hw) == DFQ_OK)
         printf("accelerator %lld of %lld: %s\n", (long long)c->config,

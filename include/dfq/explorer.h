@@ -77,7 +77,10 @@ extern "C" {
 enum {
     DFQ_EXPLORE_LATENCY = 0, /**< ms for one image; a limit of f frames/s is 1000 / f */
     DFQ_EXPLORE_ENERGY = 1,  /**< mJ for one image */
-    DFQ_EXPLORE_AREA = 2     /**< mm2 at 45 nm */
+    DFQ_EXPLORE_AREA = 2,    /**< mm2 at 45 nm */
+    DFQ_EXPLORE_SIZE = 3,    /**< MB (1e6 bytes) of the network's weights, floats. Known where it,
+                                  or power, has a limit: then there are 4 metrics, or 5 */
+    DFQ_EXPLORE_POWER = 4    /**< mW on average: energy over latency. Known where it has a limit */
 };
 
 /** Evaluators: where a step of the solver gets costs from. */
@@ -338,10 +341,12 @@ DFQ_CHECKED dfq_status dfq_explorer_get_result(const dfq_explorer *explorer,
 DFQ_CHECKED dfq_status dfq_explorer_get_stage(const dfq_explorer *explorer, int32_t stage,
                                               dfq_explorer_stage *out_stage);
 
-/** Number of metrics; 0 for NULL. */
+/** Number of metrics: 3; with a limit of size 4, of power 5; of a cost model its own. 0 for
+ *  NULL. */
 DFQ_API int32_t dfq_explorer_get_metrics(const dfq_explorer *explorer);
 
-/** The name of a metric with its unit: "latency_ms", "energy_mj", "area_mm2". Borrowed; NULL if
+/** The name of a metric with its unit: "latency_ms", "energy_mj", "area_mm2", "size_mb",
+ *  "power_mw". Borrowed; NULL if
  *  there is none. */
 DFQ_API const char *dfq_explorer_get_metric_name(const dfq_explorer *explorer, int32_t metric);
 

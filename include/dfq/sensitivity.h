@@ -109,9 +109,12 @@ typedef struct dfq_bits_limits {
     double latency_ms;       /**< of an image, on the accelerator, at most; 0: no limit */
     double energy_mj;        /**< of an image, mJ at most; 0: no limit */
     double area_mm2;         /**< of the accelerator, at most; 0: no limit */
-    /** of latency, energy and area, which need it; else NULL. Of a description of several, one is
-     *  chosen together with the widths. Operands of more bits than its words are not chosen */
+    /** of latency, energy, area and power, which need it; else NULL. Of a description of several,
+     *  one is chosen together with the widths. Operands of more bits than its words are not
+     *  chosen */
     const dfq_accelerator *accelerator;
+    double power_mw; /**< average: energy of an image over its latency, mW at most; 0: no limit.
+                          Needs the accelerator */
 } dfq_bits_limits;
 
 /** What was chosen. Filled by dfq_sensitivity_choose(). NaN: there is no accelerator. */
@@ -131,6 +134,7 @@ typedef struct dfq_bits_choice {
     int32_t fused_attentions; /**< attentions whose scores stay in the accelerator's buffer, as
                                    dfq_cost has them */
     int32_t reserved;         /**< 0 */
+    double power_mw;          /**< energy over latency */
 } dfq_bits_choice;
 
 /** Writes "no limit" everywhere: `size` must be sizeof(dfq_bits_limits) of the caller. */

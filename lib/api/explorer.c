@@ -1,6 +1,8 @@
 /* dfq/explorer.h: creating a co-exploration, running it, and its files. */
 #include <dfq/explorer.h>
 
+#include <math.h>
+
 #include "api/api.h"
 #include "api/explorer_priv.h"
 #include "api/handles.h"
@@ -47,6 +49,21 @@ static dfq_status read_request(dfq_context *context, const dfq_constraint *const
     return dfqi_coexplore_check(context, &r->o, &r->so); /* tables take a while */
 }
 
+/* Which metrics costs have besides latency, energy and area. */
+static dfq_status want_metrics(dfq_explorer *e, const request *r)
+{
+    for (int32_t j = 0; j < r->n_limits; j++) {
+        const double limit = r->limits[j].limit;
+        e->space.has_size |= r->limits[j].metric == DFQ_EXPLORE_SIZE;
+        if (r->limits[j].metric != DFQ_EXPLORE_POWER) continue;
+        if (!(limit > 0 && isfinite(limit)))
+            return dfqi_fail(e->ctx, DFQ_E_INVALID,
+                             "explorer: the limit of power_mw is %g, must be above 0", limit);
+        e->space.power_mw = limit;
+    }
+    return DFQ_OK;
+}
+
 static dfq_status start(dfq_explorer *e, const request *r)
 {
     const dfq_cost_model *model = r->model;
@@ -57,6 +74,7 @@ static dfq_status start(dfq_explorer *e, const request *r)
     } else {
         e->space.accel = r->accelerator->space;
         dfqi_accel_space_config(&e->space.accel, 0, &e->space.base);
+        DFQI_TRY(want_metrics(e, r));
         DFQI_TRY(dfqi_search_space_costs_new(e->ctx, &e->space, &e->costs));
     }
     DFQI_TRY(dfqi_explorer_make_names(e, model));
@@ -69,7 +87,11 @@ static dfq_status start(dfq_explorer *e, const request *r)
                                         .cost = e->costs.cost,
                                         .base = e->costs.base,
                                         .reference = reference ? e->costs.reference : NULL,
-                                        .custom = e->custom};
+                                        .custom = e->custom,
+                                        .power = e->costs.power,
+                                        .power_limit = e->costs.power_limit,
+                                        .n_function =
+                                            model ? e->costs.n_metrics : DFQI_SEARCH_SPACE_METRICS};
     return dfqi_coexplore_new(e->ctx, &e->tables, r->images->d, r->limits, r->n_limits, &r->o,
                               &r->so, &e->job);
 }

@@ -37,7 +37,8 @@ static dfq_status take_limits(const dfq_sensitivity *s, const dfq_bits_limits *g
                {"size_bytes", l.size_bytes},
                {"latency_ms", l.latency_ms},
                {"energy_mj", l.energy_mj},
-               {"area_mm2", l.area_mm2}};
+               {"area_mm2", l.area_mm2},
+               {"power_mw", l.power_mw}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (!(all[i].value >= 0 && isfinite(all[i].value)))
             return dfqi_fail(ctx, DFQ_E_INVALID,
@@ -100,7 +101,8 @@ static dfqi_cost_limits cost_limits(const dfq_sensitivity *s, const dfq_bits_lim
     dfqi_cost_limits limits = {.mean = {l->mean_weight_bits, l->mean_act_bits},
                                .ms = l->latency_ms,
                                .mj = l->energy_mj,
-                               .mm2 = l->area_mm2};
+                               .mm2 = l->area_mm2,
+                               .mw = l->power_mw};
     double size = l->size_bytes > 0 ? mean_of_size(s, l->size_bytes) : 0;
     if (size > 0 && !(limits.mean.weight > 0 && limits.mean.weight < size))
         limits.mean.weight = size;
@@ -138,7 +140,8 @@ static dfq_status tell(const dfq_sensitivity *s, const dfqi_pair *widths, const 
                                  .latency_ms = chosen->ms,
                                  .energy_mj = chosen->mj,
                                  .area_mm2 = chosen->mm2,
-                                 .fused_attentions = chosen->fused};
+                                 .fused_attentions = chosen->fused,
+                                 .power_mw = 1000 * chosen->mj / chosen->ms};
     return dfqi_info_write(s->graph->ctx, "dfq_bits_choice", &own, sizeof own, out);
 }
 

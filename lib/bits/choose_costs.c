@@ -7,11 +7,11 @@
 
 #include "explore/solver/solver.h"
 
-enum { MS, MJ, MM2, MEAN_WEIGHT, MEAN_ACT, METRICS };
+enum { MS, MJ, MM2, MEAN_WEIGHT, MEAN_ACT, POWER, METRICS };
 enum { ROUNDS = 9 };
 
-static const char *const names[METRICS] = {"latency_ms", "energy_mj", "area_mm2",
-                                           "mean_weight_bits", "mean_act_bits"};
+static const char *const names[METRICS] = {"latency_ms",       "energy_mj",     "area_mm2",
+                                           "mean_weight_bits", "mean_act_bits", "power_mw"};
 
 typedef struct job {
     const dfqi_sensitivity *s;
@@ -21,6 +21,8 @@ typedef struct job {
     int32_t n, metric[METRICS];
     double limit[METRICS], given[METRICS]; /* 0: none */
     int32_t n_limits;
+    dfqi_ratio power;  /* metric -1: there is no limit of it */
+    double power_room; /* the limit of its row */
     const char *name[METRICS];
     int32_t *choices; /* [rows + 1] */
     double *loss;     /* [cells + configs] */
@@ -30,13 +32,15 @@ typedef struct job {
 
 static void collect_limits(job *j, const dfqi_cost_limits *l)
 {
-    const double all[METRICS] = {l->ms, l->mj, l->mm2, l->mean.weight, l->mean.act};
+    const double all[METRICS] = {l->ms, l->mj, l->mm2, l->mean.weight, l->mean.act, l->mw};
+    j->power = (dfqi_ratio){.metric = -1, .over = MJ, .under = MS, .scale = 1000};
     for (int32_t m = 0; m < METRICS; m++) {
         if (m > MM2 && !(all[m] > 0)) continue;
         j->metric[j->n] = m;
         j->name[j->n] = names[m];
         j->given[j->n] = j->limit[j->n] = all[m] * (1 + 1e-12);
         j->n_limits += all[m] > 0;
+        if (m == POWER) j->power.metric = j->n;
         j->n++;
     }
 }
@@ -65,6 +69,7 @@ static void fill(job *j)
     for (int32_t m = 0; m < j->n; m++) {
         double *cost = j->cost + (size_t)m * cells * configs, *base = j->base + (size_t)m * configs;
         int32_t what = j->metric[m];
+        if (what == POWER) continue; /* by fill_power() */
         const double *from = what == MS ? c->ms : what == MJ ? c->mj : NULL;
         const double *base_from[3] = {c->base_ms, c->base_mj, c->base_mm2};
         if (what <= MM2) memcpy(base, base_from[what], configs * sizeof *base);
@@ -81,6 +86,22 @@ static void fill(job *j)
     }
     for (int32_t i = 0; i < c->table->n; i++) j->choices[i] = c->first[i + 1] - c->first[i];
     j->choices[c->table->n] = (int32_t)c->n_configs;
+}
+
+/* Of the present limit. */
+static void fill_power(job *j)
+{
+    const dfqi_bits_costs *c = j->c;
+    double typical = 0, n = 0;
+    if (j->power.metric < 0) return;
+    for (int64_t i = 0; i < c->n_configs; i++) {
+        if (!(c->base_ms[i] < DFQI_BITS_NEVER)) continue;
+        typical += c->base_ms[i];
+        n++;
+    }
+    j->power.limit = j->limit[j->power.metric];
+    j->power_room = dfqi_ratio_fill(&j->power, (size_t)c->n_cells, (size_t)c->n_configs,
+                                    n > 0 ? typical / n : 1, DFQI_BITS_NEVER, j->cost, j->base);
 }
 
 static dfq_status open_job(job *j)
@@ -127,13 +148,16 @@ static dfq_status solve(job *j, dfqi_pair *widths, dfqi_chosen *out)
     o.rule = DFQ_RULE_EXACT;
     o.steps = 1;
     int32_t n = 0;
-    for (int32_t m = 0; m < j->n; m++)
-        if (j->limit[m] > 0)
-            most[n++] =
-                (dfq_constraint){.struct_size = sizeof *most, .metric = m, .limit = j->limit[m]};
+    fill_power(j);
+    for (int32_t m = 0; m < j->n; m++) {
+        const double limit = m == j->power.metric ? j->power_room : j->limit[m];
+        if (limit > 0)
+            most[n++] = (dfq_constraint){.struct_size = sizeof *most, .metric = m, .limit = limit};
+    }
     dfqi_solver_release(j->solver);
     j->solver = NULL;
     DFQI_TRY(dfqi_solver_new(j->ctx, &problem, most, n, &o, &j->solver));
+    dfqi_solver_set_ratio(j->solver, &j->power, j->n);
     DFQI_TRY(dfqi_solver_run(j->solver));
     const int32_t *best = dfqi_solver_best(j->solver);
     dfqi_solver_result(j->solver, &info);
@@ -150,7 +174,9 @@ static bool tighten(job *j, const dfqi_chosen *chosen, int32_t round)
     const double more = ldexp(1e-6, 2 * round);
     bool broken = false;
     for (int32_t m = 0; m < j->n; m++) {
-        double exact = j->metric[m] == MS ? chosen->ms : j->metric[m] == MJ ? chosen->mj : 0;
+        const double mw = 1000 * chosen->mj / chosen->ms;
+        const double costs[METRICS] = {[MS] = chosen->ms, [MJ] = chosen->mj, [POWER] = mw};
+        const double exact = costs[j->metric[m]];
         if (!(j->limit[m] > 0) || exact <= j->given[m]) continue;
         j->limit[m] *= j->given[m] / exact * (1 - more);
         broken = true;
@@ -172,9 +198,9 @@ static dfq_status search(job *j, dfqi_pair *widths, dfqi_chosen *out)
         if (!tighten(j, out, round)) return DFQ_OK;
     }
     return dfqi_fail(j->ctx, DFQ_E_INFEASIBLE,
-                     "the widths found take %.6g ms and %.6g mJ by the exact model, more than the "
-                     "limits allow; raise these a little",
-                     out->ms, out->mj);
+                     "the widths found take %.6g ms, %.6g mJ and %.6g mW by the exact model, more "
+                     "than the limits allow; raise these a little",
+                     out->ms, out->mj, 1000 * out->mj / out->ms);
 }
 
 dfq_status dfqi_choose_costs(const dfqi_sensitivity *s, const dfqi_bits_costs *c,

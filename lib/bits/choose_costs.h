@@ -8,7 +8,7 @@
 /* At most; 0: no limit. */
 typedef struct dfqi_cost_limits {
     dfqi_mean_limits mean;
-    double ms, mj, mm2;
+    double ms, mj, mm2, mw;
 } dfqi_cost_limits;
 
 typedef struct dfqi_chosen {

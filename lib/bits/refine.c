@@ -103,7 +103,8 @@ static dfq_status cost(const job *j, dfqi_chosen *chosen, bool *within)
     if (!j->r->c) return DFQ_OK;
     DFQI_TRY(dfqi_bits_exact(j->r->c, j->widths, chosen->config, &chosen->ms, &chosen->mj,
                              &chosen->fused));
-    *within = !(l->ms > 0 && chosen->ms > l->ms) && !(l->mj > 0 && chosen->mj > l->mj);
+    *within = !(l->ms > 0 && chosen->ms > l->ms) && !(l->mj > 0 && chosen->mj > l->mj) &&
+              !(l->mw > 0 && 1000 * chosen->mj > l->mw * chosen->ms);
     return DFQ_OK;
 }
 

@@ -521,14 +521,16 @@ class Results(Part):
             json.dump({"pe_x": [4, 32], "pe_y": 8, "rf_words": [16, 64], "dataflow": "ws", "pe_type": "fusion", "glb_kb": 64,
                        "word_bits": 8, "psum_bits": 24, "clock_mhz": 200, "dram_gb_per_s": 4, "glb_gb_per_s": 16}, f)
         args = ["explore", "tiny.safetensors", "-a", "four.json", "--images", "2", "-f"]
-        limits = ["--fps", "2000", "--energy-mj", "0.005", "--area-mm2", "2", "--limit-size-mb", "0.012"]
+        limits = ["--fps", "2000", "--energy-mj", "0.005", "--area-mm2", "2", "--size-mb", "0.012", "--power-mw", "1e3"]
         r = self.works(*args, *limits, "-o", "q1", "--damages", "damages", "--bits-file-out", "bits.json", "-r", "page.html", "-j")
         assert "sensitivity" in r.err, r
         j = json.loads(r.out)
         c, cost = j["choice"], json.loads(self.works("cost", "q1", "-a", "four.json", "--config", str(j["choice"]["config"]), "-j").out)
         assert abs(cost["mj_per_image"] - c["energy_mj"]) < 1e-5 * c["energy_mj"], (cost, c)
         assert c["latency_ms"] <= 0.5 and c["energy_mj"] <= 0.005 and c["area_mm2"] <= 2 and c["size_bytes"] <= 12000, c
-        assert [f["metric"] for f in j["fronts"]] == ["latency_ms", "energy_mj", "area_mm2", "size_bytes"], j
+        assert abs(c["power_mw"] - 1000 * c["energy_mj"] / c["latency_ms"]) < 1e-4 * c["power_mw"], c
+        assert c["fused_attentions"] == cost["total"]["fused"] > 0, (c, cost)
+        assert [f["metric"] for f in j["fronts"]] == ["latency_ms", "energy_mj", "area_mm2", "size_bytes", "power_mw"], j
         for front in j["fronts"]:
             points = front["points"]
             assert any(p["predicted"] == c["predicted"] for p in points), (front, c)
@@ -544,6 +546,7 @@ class Results(Part):
         self.works("quantize", "tiny.safetensors", "-o", "q3", "--no-images", "--images", "2", "--bits-file", "bits.json")
         assert self.read("q1") == self.read("q2") == self.read("q3")
         for more, code, text in ((["--fps", "1e8", "--energy-mj", "1"], INFEASIBLE, "latency_ms <= 1e-05 .* would do, .* times"),
+                                 (["--power-mw", "1e-6", "--fps", "1"], INFEASIBLE, "power_mw <= 1e-06 .* would do, .* times; least"),
                                  (["--fps", "1", "--limit-latency-ms", "1"], USAGE, "are the same limit"),
                                  (["--fps", "1", "--rule", "none"], USAGE, "--rule is for a search space, and tiny"),
                                  (["--fps", "nan"], USAGE, "--fps"), ([], USAGE, "a limit is missing"),
@@ -2418,6 +2421,21 @@ class Explore(Stopping):
         assert f"least of all choices: {least['energy_mj']:.4g}" in r.out, r
         assert r.out.count("no other value of this limit alone would do") == 2, r
 
+    def test_size_and_power(self):
+        """Further limits, told with the others: met, and what would do."""
+        r = self.explore("net", "--size-mb", "3", "--power-mw", "400", "--trajectory", "course", "--report", "page.html")
+        c = r["costs"]
+        assert c["size_mb"] <= 3 and c["power_mw"] <= 400 and r["limits"]["power_mw"] == 400, r
+        assert abs(c["power_mw"] - 1000 * c["energy_mj"] / c["latency_ms"]) < 1e-4 * c["power_mw"], r
+        assert '"size_mb","power_mw"' in self.read("course.csv").decode().splitlines()[0].replace(" ", "")
+        page = self.read("page.html").decode()
+        assert "limit 400" in page and "Power of the mixture, mW" in page and "Estimated loss over power" in page, page[:300]
+        r = self.dfq(*self.SHORT, "-o", "net", "-f", "-q", "--power-mw", "1", "--fps", "900")
+        assert r.code == INFEASIBLE and re.search("power_mw <= 1 \\(.* would do, .* times; least", r.err), r
+        assert re.search("power .* mW on average; limit 1, .* times that; least within the other limits", r.out), r
+        self.fails(USAGE, "limits of size and power need the tables", *self.SHORT, "-o", "net2", "--power-mw", "400",
+                   "--evaluator", "networks")
+
     def test_weights_serve_again(self):
         first = self.explore("a", *self.LIMITS, "--save-supernet", "warm")
         args = [*self.BASE, "--steps", "2", "--train-steps", "2", *self.LIMITS]
@@ -2497,7 +2515,7 @@ class Explore(Stopping):
         wrong("--accel is missing", "cifar10-small", "-o", "net")
         wrong("a limit is missing; give --fps", "cifar10-small", "-o", "net", "--accel", "a.json")
         wrong("--data is missing", "cifar10-small", "-o", "net", "--accel", "a.json", "--fps", "9")
-        for limit in ("--fps", "--energy-mj", "--area-mm2"):
+        for limit in ("--fps", "--energy-mj", "--area-mm2", "--size-mb", "--power-mw"):
             for value in ("0", "-1", "nan", "inf", "", "x"):
                 wrong(f"{limit} is .*must be a number", *full, limit, value)
         wrong("search space \"cifar100\" is not known; built in are cifar10-small", "cifar100", *full[1:])

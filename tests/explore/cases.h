@@ -31,6 +31,7 @@ TCase *dfqt_space_case(void);
 TCase *dfqt_space_json_case(void);
 TCase *dfqt_evaluator_case(void);
 TCase *dfqt_joint_case(void);
+TCase *dfqt_ratio_case(void);
 
 enum {
     DFQT_CELLS = 5,

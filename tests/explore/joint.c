@@ -1,5 +1,6 @@
 /* Bits of layers together with an accelerator: the choice against all others there are. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <dfq/accelerator.h>
@@ -67,7 +68,10 @@ static double least(const scene *c, int32_t row, int64_t config, double ms, doub
     const dfqi_bits_costs *t = &c->s->costs;
     double best = INFINITY;
     if (row == t->table->n)
-        return ms <= c->limits.latency_ms && mj <= c->limits.energy_mj ? 0 : INFINITY;
+        return ms <= c->limits.latency_ms && mj <= c->limits.energy_mj &&
+                       1000 * mj <= c->limits.power_mw * ms
+                   ? 0
+                   : INFINITY;
     for (int32_t k = t->first[row]; k < t->first[row + 1]; k++) {
         const dfqi_damage *d = &c->s->core.damages[row];
         double own =
@@ -100,18 +104,20 @@ static dfq_status choose(scene *c, dfq_bits_choice *out)
 /* Shares of what the widest take on the accelerator of least latency. */
 START_TEST(against_enumeration)
 {
-    static const double shares[][3] = {{1, 0.995, 2}, {1.5, 0.98, 1}, {1.2, 0.97, 1.6},
-                                       {0.99, 1, 2},  {2, 0.96, 1},   {1, 0.99, 0.9},
-                                       {1, 0.5, 1}};
+    static const double shares[][4] = {{1, 0.995, 2, 9},   {1.5, 0.98, 1, 9},  {1.2, 0.97, 1.6, 9},
+                                       {0.99, 1, 2, 9},    {2, 0.96, 1, 9},    {1, 0.99, 0.9, 9},
+                                       {1, 0.5, 1, 9},     {2, 2, 2, 0.995},   {2, 2, 2, 0.98},
+                                       {2, 0.99, 2, 0.97}, {1.01, 1, 2, 0.99}, {2, 2, 2, 0.2}};
     scene c = open_scene();
     dfq_bits_choice wide, choice;
-    int found = 0, infeasible = 0;
+    int found = 0, infeasible = 0, powered = 0;
     c.limits.latency_ms = 1e6;
     OK(choose(&c, &wide));
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
         c.limits.latency_ms = shares[i][0] * wide.latency_ms;
         c.limits.energy_mj = shares[i][1] * wide.energy_mj;
         c.limits.area_mm2 = shares[i][2] * wide.area_mm2;
+        c.limits.power_mw = shares[i][3] * wide.power_mw;
         dfq_status status = choose(&c, &choice);
         double expected = brute(&c);
         ck_assert_int_eq(status, isfinite(expected) ? DFQ_OK : DFQ_E_INFEASIBLE);
@@ -121,8 +127,55 @@ START_TEST(against_enumeration)
         ck_assert(choice.proved && choice.latency_ms <= c.limits.latency_ms);
         ck_assert(choice.energy_mj <= c.limits.energy_mj && choice.area_mm2 <= c.limits.area_mm2);
         ck_assert_double_eq_tol(choice.predicted, expected, 1e-12);
+        ck_assert_double_le(choice.power_mw, c.limits.power_mw);
+        ck_assert_double_eq(choice.power_mw, 1000 * choice.energy_mj / choice.latency_ms);
+        powered += shares[i][3] < 1;
     }
-    ck_assert_msg(found >= 3 && infeasible >= 1, "%d found, %d infeasible", found, infeasible);
+    ck_assert_msg(found >= 6 && infeasible >= 2, "%d found, %d infeasible", found, infeasible);
+    ck_assert_int_ge(powered, 3);
+    close_scene(&c);
+}
+END_TEST
+
+/* The least power of all choices on all accelerators, mW. */
+static double least_power(const scene *c, int32_t row, int64_t config, double ms, double mj)
+{
+    const dfqi_bits_costs *t = &c->s->costs;
+    double best = INFINITY;
+    if (row == t->table->n) return ms <= c->limits.latency_ms ? 1000 * mj / ms : INFINITY;
+    for (int32_t k = t->first[row]; k < t->first[row + 1]; k++)
+        best = fmin(best, least_power(c, row + 1, config, ms + t->ms[k * t->n_configs + config],
+                                      mj + t->mj[k * t->n_configs + config]));
+    return best;
+}
+
+/* Where nothing meets a limit of power, the line says which power would do beside the other limits,
+ * and which is the least. */
+START_TEST(power_that_would_do)
+{
+    scene c = open_scene();
+    dfq_bits_choice wide, choice;
+    double would = INFINITY, least = INFINITY;
+    char text[2][64];
+    c.limits.latency_ms = 1e6;
+    OK(choose(&c, &wide));
+    c.limits.power_mw = wide.power_mw / 10;
+    for (int loose = 0; loose < 2; loose++) {
+        c.limits.latency_ms = loose ? 1e6 : wide.latency_ms * 1.02;
+        for (int64_t k = 0; k < c.s->costs.n_configs; k++) {
+            double p = least_power(&c, 0, k, c.s->costs.base_ms[k], c.s->costs.base_mj[k]);
+            *(loose ? &least : &would) = fmin(p, loose ? least : would);
+        }
+    }
+    c.limits.latency_ms = wide.latency_ms * 1.02;
+    ck_assert_int_eq(choose(&c, &choice), DFQ_E_INFEASIBLE);
+    snprintf(text[0], sizeof text[0], "power_mw <= %g (%g would do, ", c.limits.power_mw, would);
+    snprintf(text[1], sizeof text[1], "; least %g)", least);
+    for (int i = 0; i < 2; i++)
+        ck_assert_msg(strstr(c.ctx->error, text[i]) != NULL, "%s: %s", text[i], c.ctx->error);
+    ck_assert_double_lt(least, would);
+    c.limits.power_mw = would * (1 + 1e-6); /* and it does */
+    OK(choose(&c, &choice));
     close_scene(&c);
 }
 END_TEST
@@ -159,6 +212,7 @@ TCase *dfqt_joint_case(void)
 {
     TCase *t = tcase_create("joint");
     tcase_add_test(t, against_enumeration);
+    tcase_add_test(t, power_that_would_do);
     tcase_add_test(t, single_changes_are_exact);
     return t;
 }

@@ -31,5 +31,6 @@ int main(void)
     suite_add_tcase(s, dfqt_space_json_case());
     suite_add_tcase(s, dfqt_evaluator_case());
     suite_add_tcase(s, dfqt_joint_case());
+    suite_add_tcase(s, dfqt_ratio_case());
     return dfqt_run(s);
 }

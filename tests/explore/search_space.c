@@ -103,6 +103,60 @@ START_TEST(reference_design_of_the_published_space)
 }
 END_TEST
 
+/* MB of a path's weights, as a file has them. */
+static double path_mb(dfq_context *ctx, const dfqi_search_space *s, const int32_t *path)
+{
+    dfqi_supernet net;
+    double bytes = 0;
+    ck_assert_int_eq(dfqi_supernet_new(ctx, &s->net, path, 1, &net), DFQ_OK);
+    for (int32_t i = 0; i < net.n_layers; i++)
+        for (int32_t k = 0; k < DFQI_SUPER_TENSORS; k++)
+            if (net.layers[i].t[k]) bytes += 4.0 * (double)dfqi_tensor_count(net.layers[i].t[k]);
+    dfqi_supernet_fini(&net);
+    return bytes / 1e6;
+}
+
+/* With a limit of power, tables have the size of weights and the row of power, too. */
+START_TEST(size_and_power_add_up_to_the_path)
+{
+    enum { LATENCY, ENERGY, AREA, SIZE, POWER, CONFIGS = 8 };
+    dfq_context *ctx = dfqt_explore_context();
+    dfqi_search_space s;
+    dfqi_search_space_costs c;
+    char file[64];
+    int32_t path[DFQI_SUPER_CELLS];
+    size_t total = 0;
+    double least = INFINITY, most = 0;
+    dfqi_rng r = dfqi_rng_make(3, 2);
+    write_file(file, accelerator_json, sizeof accelerator_json - 1);
+    const char *name = _i ? dfqi_super_vit_small.name : dfqi_super_cifar_small.name;
+    ck_assert_int_eq(dfqi_search_space_read(ctx, name, file, &s), DFQ_OK);
+    s.power_mw = 150;
+    ck_assert_int_eq(dfqi_search_space_costs_new(ctx, &s, &c), DFQ_OK);
+    ck_assert_int_eq(c.n_metrics, 5);
+    for (int32_t i = 0; i < c.n_cells; i++) total += (size_t)c.choices[i];
+    for (size_t config = 0; config < CONFIGS; config++) {
+        double sum[5];
+        for (size_t m = 0; m < 5; m++) sum[m] = c.base[m * CONFIGS + config];
+        size_t at = 0;
+        for (int32_t i = 0; i < c.n_cells; at += (size_t)c.choices[i++]) {
+            path[i] = (int32_t)dfqi_rng_below(&r, (uint32_t)c.choices[i]);
+            for (size_t m = 0; m < 5; m++)
+                sum[m] += c.cost[(m * total + at + (size_t)path[i]) * CONFIGS + config];
+        }
+        ck_assert_double_eq_tol(sum[SIZE], path_mb(ctx, &s, path), 1e-9);
+        ck_assert_double_eq_tol(sum[POWER] - c.power_limit, sum[ENERGY] - 0.150 * sum[LATENCY],
+                                1e-9 * sum[ENERGY]);
+        least = fmin(least, sum[SIZE]);
+        most = fmax(most, sum[SIZE]);
+    }
+    ck_assert_double_lt(least, most);
+    dfqi_search_space_costs_fini(&c);
+    remove(file);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 START_TEST(costs_of_choices_add_up_to_the_path)
 {
 
@@ -232,12 +286,90 @@ START_TEST(handles_tell_all_there_is)
 }
 END_TEST
 
+static dfq_status explore(dfq_context *ctx, const char *file, const dfq_dataset *d,
+                          const dfq_constraint *limits, int32_t n, int32_t evaluator,
+                          dfq_explorer **out)
+{
+    dfq_explorer_options o;
+    dfq_solver_options so;
+    dfq_accelerator *accel;
+    dfq_explorer_options_init(&o, sizeof o);
+    dfq_solver_options_init(&so, sizeof so);
+    o.warmup_steps = o.weight_steps = o.train_steps = 1;
+    o.sampled_paths = o.batch = 2;
+    o.evaluator = evaluator;
+    so.rule = evaluator ? DFQ_RULE_CONSTRAINT_GRADIENT : DFQ_RULE_PROJECT;
+    so.steps = 20;
+    ck_assert_int_eq(dfq_accelerator_load(ctx, file, &accel), DFQ_OK);
+    dfq_status status =
+        dfq_explorer_create(ctx, "cifar10-small", accel, d, limits, n, &o, &so, out);
+    dfq_accelerator_release(accel);
+    return status == DFQ_OK ? dfq_explorer_run(*out) : status;
+}
+
+static dfq_explorer_metric metric_of(const dfq_explorer *e, int32_t metric)
+{
+    dfq_explorer_metric m = {.struct_size = sizeof m};
+    ck_assert_int_eq(dfq_explorer_get_metric(e, metric, &m), DFQ_OK);
+    return m;
+}
+
+/* Limits of both bind, and are told as power and size; the checkpoint of such a job is its own. */
+START_TEST(limits_of_size_and_power)
+{
+    dfq_context *ctx = dfqt_explore_context();
+    dfq_constraint limits[2] = {{sizeof(dfq_constraint), DFQ_EXPLORE_SIZE, 1e3},
+                                {sizeof(dfq_constraint), DFQ_EXPLORE_POWER, 1e6}};
+    char file[64], images[64];
+    dfq_dataset *d;
+    dfq_explorer *e = NULL;
+    write_file(file, accelerator_json, sizeof accelerator_json - 1);
+    write_images(images);
+    ck_assert_int_eq(dfq_dataset_open(ctx, images, 10, &d), DFQ_OK);
+    ck_assert_int_eq(explore(ctx, file, d, limits, 1, 0, &e), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_get_metrics(e), 4);
+    dfq_explorer_release(e);
+    ck_assert_int_eq(explore(ctx, file, d, limits, 2, 0, &e), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_get_metrics(e), 5);
+    ck_assert_str_eq(dfq_explorer_get_metric_name(e, DFQ_EXPLORE_POWER), "power_mw");
+    for (int32_t j = 0; j < 2; j++) limits[j].limit = 0.9 * metric_of(e, limits[j].metric).cost;
+    dfq_explorer_release(e);
+    ck_assert_msg(explore(ctx, file, d, limits, 2, 0, &e) == DFQ_OK, "%s",
+                  dfq_context_get_error(ctx));
+    const double ms = metric_of(e, DFQ_EXPLORE_LATENCY).cost;
+    const double mj = metric_of(e, DFQ_EXPLORE_ENERGY).cost;
+    const dfq_explorer_metric mw = metric_of(e, DFQ_EXPLORE_POWER);
+    ck_assert_double_eq_tol(mw.cost, 1000 * mj / ms, 1e-9 * mw.cost);
+    ck_assert_double_eq(mw.limit, limits[1].limit);
+    ck_assert_double_le(mw.cost, mw.limit * (1 + 1e-12));
+    ck_assert_double_le(metric_of(e, DFQ_EXPLORE_SIZE).cost, limits[0].limit);
+    dfq_explorer_release(e);
+    limits[1].limit = 1;
+    ck_assert_int_eq(explore(ctx, file, d, limits, 2, 0, &e), DFQ_E_INFEASIBLE);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "power_mw <= 1 ("));
+    ck_assert_double_gt(metric_of(e, DFQ_EXPLORE_POWER).tightest, 1);
+    dfq_explorer_release(e);
+    e = NULL;
+    ck_assert_int_eq(explore(ctx, file, d, limits, 2, DFQ_EVALUATOR_NETWORKS, &e), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "size and power need the tables"));
+    limits[1].limit = -1;
+    ck_assert_int_eq(explore(ctx, file, d, limits, 2, 0, &e), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "power_mw is -1"));
+    dfq_dataset_release(d);
+    remove(file);
+    remove(images);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_space_case(void)
 {
     TCase *c = tcase_create("space");
     tcase_set_timeout(c, 120);
     tcase_add_test(c, reference_design_of_the_published_space);
     tcase_add_loop_test(c, costs_of_choices_add_up_to_the_path, 0, 2);
+    tcase_add_loop_test(c, size_and_power_add_up_to_the_path, 0, 2);
     tcase_add_test(c, handles_tell_all_there_is);
+    tcase_add_test(c, limits_of_size_and_power);
     return c;
 }

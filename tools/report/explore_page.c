@@ -10,8 +10,20 @@
 #include "report/style.h"
 #include "report/table.h"
 
-static const char *const titles[] = {"Latency", "Energy", "Area"};
-static const char *const units[] = {"ms", "mJ", "mm\xc2\xb2"};
+static const char *const titles[EXPLORE_METRICS] = {"Latency", "Energy", "Area", "Size of weights",
+                                                    "Power"};
+static const char *const units[EXPLORE_METRICS] = {"ms", "mJ", "mm\xc2\xb2", "MB", "mW"};
+
+int explore_tells(const struct explore_page *p, int m)
+{
+    return m <= DFQ_EXPLORE_AREA || !isnan(p->limits[m]);
+}
+
+int explore_count_metrics(const struct explore_page *p)
+{
+    if (!isnan(p->limits[DFQ_EXPLORE_POWER])) return DFQ_EXPLORE_POWER + 1;
+    return isnan(p->limits[DFQ_EXPLORE_SIZE]) ? DFQ_EXPLORE_AREA + 1 : DFQ_EXPLORE_SIZE + 1;
+}
 
 /* -- head and cards ---------------------------------------------------------------------------- */
 
@@ -74,7 +86,8 @@ static void cost_card(FILE *f, const struct explore_page *p, int m)
 static void write_cards(FILE *f, const struct explore_page *p)
 {
     fputs("<div class=\"cards\">\n", f);
-    for (int m = 0; m < EXPLORE_METRICS; m++) cost_card(f, p, m);
+    for (int m = 0; m < EXPLORE_METRICS; m++)
+        if (explore_tells(p, m)) cost_card(f, p, m);
     if (isfinite(p->top1)) {
         card_open(f, "Accuracy");
         html_number(f, "%.2f\xe2\x80\x89%%", p->top1 * 100);
@@ -176,7 +189,7 @@ static void write_networks(FILE *f, const struct explore_page *p)
         "<th class=\"num\">99\xe2\x80\x89% below</th><th class=\"num\">At the result</th></tr>"
         "</thead>\n<tbody>\n",
         f);
-    for (int m = 0; m < EXPLORE_METRICS; m++) {
+    for (int m = 0; m <= DFQ_EXPLORE_AREA; m++) {
         const double v[] = {p->evaluator_mean[m], p->evaluator_p99[m], p->evaluator_gap[m]};
         fprintf(f, "<tr><td>%s</td>", titles[m]);
         for (int i = 0; i < 3; i++) {
@@ -220,17 +233,19 @@ static int chart(FILE *f, const char *title, const char *name, const float *v, i
 
 static int write_curves(FILE *f, const struct explore_page *p)
 {
-    static const char *const mixture[] = {"Latency of the mixture, ms", "Energy of the mixture, mJ",
-                                          "Area of the mixture, mm\xc2\xb2"};
+    static const char *const mixture[EXPLORE_METRICS] = {
+        "Latency of the mixture, ms", "Energy of the mixture, mJ",
+        "Area of the mixture, mm\xc2\xb2", "Size of the mixture, MB", "Power of the mixture, mW"};
     static const char *const stages[] = {"Training loss, warm-up", "Training loss, search",
                                          "Training loss, final network"};
-    int64_t width = 1 + EXPLORE_METRICS + p->n_limits, steps = p->trajectory_steps;
+    const int metrics = explore_count_metrics(p);
+    int64_t width = 1 + metrics + p->n_limits, steps = p->trajectory_steps;
     int failed = 0;
     section(f, "Curves", "The number beside a name is the last value.");
     fputs("<div class=\"grid\">\n", f);
     if (p->trajectory) {
         failed |= chart(f, "Loss of the mixture", "loss", p->trajectory, steps, width, (double)NAN);
-        for (int m = 0; m < EXPLORE_METRICS; m++)
+        for (int m = 0; m < metrics; m++)
             failed |=
                 chart(f, mixture[m], "mixture", p->trajectory + 1 + m, steps, width, p->limits[m]);
     }

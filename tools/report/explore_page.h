@@ -1,8 +1,8 @@
 /* The report of a co-exploration: one self-contained HTML file, as in report.h. The caller fills
  * `struct explore_page`; pointers are borrowed until explore_page_write returns. What is absent
- * (NULL, count 0, NaN) is left out, with its heading. Arrays of three are in the order
- * DFQ_EXPLORE_LATENCY (ms for one image), DFQ_EXPLORE_ENERGY (mJ for one image), DFQ_EXPLORE_AREA
- * (mm2). */
+ * (NULL, count 0, NaN) is left out, with its heading. Arrays of metrics are in the order of
+ * DFQ_EXPLORE_*: latency (ms for one image), energy (mJ for one image), area (mm2), size (MB),
+ * power (mW). The last two are told where they have a limit. */
 #ifndef DFQ_TOOLS_REPORT_EXPLORE_PAGE_H
 #define DFQ_TOOLS_REPORT_EXPLORE_PAGE_H
 
@@ -11,7 +11,7 @@
 #include "report/report.h"
 
 /* Metrics that the page knows, and stages that train weights: warm-up, explore, train. */
-enum { EXPLORE_METRICS = 3, EXPLORE_STAGES = 3 };
+enum { EXPLORE_METRICS = 5, EXPLORE_STAGES = 3 };
 
 /* A cell of the network, or a hardware parameter of the accelerator. */
 struct explore_group {
@@ -103,5 +103,9 @@ int explore_pareto_write(FILE *f, const struct explore_page *p);
 /* Writes beside `path` and renames, replacing what is there. 0, or -1 with errno; then nothing is
  * left behind and an older file at `path` is as it was. */
 int explore_page_write(const struct explore_page *p, const char *path);
+
+/* Is metric m told, and how many of them has a trajectory? */
+int explore_tells(const struct explore_page *p, int m);
+int explore_count_metrics(const struct explore_page *p);
 
 #endif

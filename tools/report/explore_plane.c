@@ -1,9 +1,11 @@
 /* Axes of the Pareto plots. */
 #include "report/explore_plane.h"
 
-const char *const plane_titles[PLANE_LOSS + 1] = {"Latency", "Energy", "Area", "Estimated loss"};
-const char *const plane_words[PLANE_LOSS + 1] = {"latency", "energy", "area", "loss"};
-const char *const plane_units[PLANE_LOSS] = {"ms", "mJ", "mm\xc2\xb2"};
+const char *const plane_titles[PLANE_LOSS + 1] = {"Latency",         "Energy", "Area",
+                                                  "Size of weights", "Power",  "Estimated loss"};
+const char *const plane_words[PLANE_LOSS + 1] = {"latency", "energy", "area",
+                                                 "size",    "power",  "loss"};
+const char *const plane_units[PLANE_LOSS] = {"ms", "mJ", "mm\xc2\xb2", "MB", "mW"};
 
 double plane_value(const struct explore_pair *q, int of)
 {

@@ -6,10 +6,10 @@
 #include "hardware.h"
 #include "report/quantize_page.h"
 
-static const char *const titles[FRONT_METRICS] = {"Divergence over latency",
-                                                  "Divergence over energy", "Divergence over area",
-                                                  "Divergence over size of the weights"};
-static const char *const axes[FRONT_METRICS] = {"ms", "mJ", "mm\xc2\xb2", "MB"};
+static const char *const titles[FRONT_METRICS] = {
+    "Divergence over latency", "Divergence over energy", "Divergence over area",
+    "Divergence over size of the weights", "Divergence over power"};
+static const char *const axes[FRONT_METRICS] = {"ms", "mJ", "mm\xc2\xb2", "MB", "mW"};
 
 /* As charts show it. */
 static double shown(double v, int metric)

@@ -45,8 +45,16 @@ static dfq_problem problem_of(const dfqi_coexplore *e, dfqi_coexplore_state *s)
 static dfq_status make_solver(const dfqi_coexplore *e, dfqi_coexplore_state *s, dfqi_solver **out)
 {
     dfq_problem p = problem_of(e, s);
+    dfq_constraint limits[DFQ_METRICS_MAX];
     if (s->est) return dfqi_networks_solver(e, &p, s, out);
-    return dfqi_solver_new(e->ctx, &p, e->limits, e->n_limits, &e->solver_o, out);
+    for (int32_t j = 0; j < e->n_limits; j++) {
+        limits[j] = e->limits[j];
+        if (e->space.n_function > 0 && limits[j].metric == e->space.power.metric)
+            limits[j].limit = e->space.power_limit;
+    }
+    DFQI_TRY(dfqi_solver_new(e->ctx, &p, limits, e->n_limits, &e->solver_o, out));
+    if (e->space.n_function > 0) dfqi_solver_set_ratio(*out, &e->space.power, e->space.n_function);
+    return DFQ_OK;
 }
 
 dfq_status dfqi_coexplore_attach(const dfqi_coexplore *e, dfqi_coexplore_state *s)
@@ -186,6 +194,11 @@ static dfq_status check_limits(dfqi_coexplore *e, const dfq_constraint *limits, 
     if (n < 1 || n > e->space.n_metrics)
         return dfqi_fail(e->ctx, DFQ_E_INVALID, "explorer: n_constraints is %d, must be 1 to %d",
                          (int)n, (int)e->space.n_metrics);
+    if (e->o.evaluator == DFQ_EVALUATOR_NETWORKS && e->space.n_function > 0 &&
+        e->space.n_metrics > e->space.n_function)
+        return dfqi_fail(e->ctx, DFQ_E_INVALID,
+                         "explorer: limits of size and power need the tables; leave them out, or "
+                         "set evaluator to DFQ_EVALUATOR_TABLES");
     memcpy(e->limits, limits, (size_t)n * sizeof *limits);
     e->n_limits = n;
     return DFQ_OK;

@@ -24,6 +24,9 @@ typedef struct dfqi_coexplore_tables {
     const double *cost, *base;  /* [n_metrics][cells][accelerators], [n_metrics][accelerators] */
     const double *reference;    /* [n_metrics] costs of the reference design; NULL: there is none */
     bool custom;                /* the caller's own cost model */
+    dfqi_ratio power;           /* a metric that is a quotient; its metric is -1 if there is none */
+    double power_limit;         /* of its row */
+    int32_t n_function; /* metrics of cost functions, the first ones; 0: all, and no power */
 } dfqi_coexplore_tables;
 
 /* Where a job stands and what it has found, as dfq_explorer_result, _stage and _metric have it. */

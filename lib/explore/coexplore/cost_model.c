@@ -160,8 +160,10 @@ dfq_status dfqi_cost_model_tabulate(dfq_context *ctx, const dfqi_supernet_space 
                                     const dfq_cost_model *model, dfqi_search_space_costs *out)
 {
     static const int32_t any[DFQI_SUPER_CELLS] = {0};
-    dfqi_search_space_costs c = {
-        .ctx = ctx, .n_hw_params = model->n_hw_params, .n_metrics = model->n_metrics};
+    dfqi_search_space_costs c = {.ctx = ctx,
+                                 .n_hw_params = model->n_hw_params,
+                                 .n_metrics = model->n_metrics,
+                                 .power.metric = -1};
     dfqi_domain d = {.ctx = NULL};
     dfqi_supernet net; /* for its sizes */
     DFQI_TRY(check(ctx, model));

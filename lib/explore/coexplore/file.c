@@ -29,13 +29,14 @@ static dfq_status fill_meta(const dfqi_coexplore *e, dfqi_arena *arena, dfqi_st_
                             int64_t *n)
 {
     const dfqi_solver *s = e->s->solver;
-    const double *costs = dfqi_solver_best_costs(s);
+    dfqi_solver_info found;
     char text[TEXT], key[TEXT];
     dfqi_arch arch;
+    dfqi_solver_result(s, &found);
     arch_of(e, &arch);
     DFQI_TRY(dfqi_arch_meta(&arch, arena, out, n));
     for (int32_t j = 0; j < e->space.n_metrics; j++) {
-        dfqi_print(text, sizeof text, "%.9g", costs[j]);
+        dfqi_print(text, sizeof text, "%.9g", found.costs[j]);
         snprintf(key, sizeof key, e->space.custom ? "dfq.cost.%.60s" : "dfq.%.60s",
                  e->space.metrics[j]);
         DFQI_TRY(add(arena, key, text, &out[(*n)++]));

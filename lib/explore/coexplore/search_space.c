@@ -7,8 +7,10 @@
 
 #include "base/memory.h"
 
-const char *const dfqi_search_space_metrics[DFQI_SEARCH_SPACE_METRICS] = {"latency_ms", "energy_mj",
-                                                                          "area_mm2"};
+enum { LATENCY, ENERGY, AREA, SIZE, POWER };
+
+const char *const dfqi_search_space_metrics[DFQI_SEARCH_SPACE_MOST] = {
+    "latency_ms", "energy_mj", "area_mm2", "size_mb", "power_mw"};
 
 dfq_status dfqi_search_space_find(dfq_context *ctx, const char *space_path,
                                   dfqi_supernet_space *out)
@@ -51,6 +53,8 @@ typedef struct layers {
     dfqi_layer *shapes;              /* [n_shapes] different ones */
     dfqi_attention_pair *attentions; /* [n_attentions] likewise */
     use *uses;
+    int32_t n_choices;
+    double *bytes; /* [n_cells + 1][n_choices] of weights; the last row is of every path */
 } layers;
 
 /* For one more of each. */
@@ -104,6 +108,27 @@ static dfq_status add_attention(layers *l, const dfqi_graph *g, const dfqi_node 
     return DFQ_OK;
 }
 
+static bool is_read_before(const dfqi_graph *g, dfqi_id v, int32_t node)
+{
+    for (int32_t i = 0; i < node; i++)
+        for (int32_t k = 0; k < g->nodes[i].n_in; k++)
+            if (g->nodes[i].in[k] == v) return true;
+    return false;
+}
+
+/* Of the parameters that a node is the first to read: a weight is packed before it is used. */
+static double weight_bytes(const dfqi_graph *g, int32_t node)
+{
+    const dfqi_node *n = &g->nodes[node];
+    double sum = 0;
+    for (int32_t k = 0; k < n->n_in; k++) {
+        const dfqi_id v = n->in[k];
+        if (v >= 0 && g->values[v].kind == DFQI_VALUE_PARAM && !is_read_before(g, v, node))
+            sum += (double)sizeof(float) * (double)dfqi_value_count(&g->values[v]);
+    }
+    return sum;
+}
+
 /* Of the path that takes this choice wherever there is one, the cells' layers; of the first path
  * those of no cell as well. */
 static dfq_status list_choice(layers *l, const dfqi_supernet *net, int32_t choice)
@@ -117,10 +142,11 @@ static dfq_status list_choice(layers *l, const dfqi_supernet *net, int32_t choic
     for (int32_t i = 0; i < g->n_nodes && status == DFQ_OK; i++) {
         dfqi_layer shape;
         int32_t cell = 0;
-        if (!dfqi_layer_of_node(g, &g->nodes[i], &shape)) continue;
         while (cell < net->n_cells && (i < span[cell][0] || i >= span[cell][1])) cell++;
         const bool shared = cell == net->n_cells;
         if (choice != (shared ? 0 : path[cell])) continue;
+        l->bytes[cell * l->n_choices + choice] += weight_bytes(g, i);
+        if (!dfqi_layer_of_node(g, &g->nodes[i], &shape)) continue;
         if (shared) cell = -1;
         status = add_layer(l, &shape, cell, choice);
         if (status == DFQ_OK) status = add_attention(l, g, &g->nodes[i], cell, choice);
@@ -150,6 +176,19 @@ static void add_costs(const layers *l, const dfqi_table *t, double clock_mhz, co
     for (size_t k = 0; k < configs; k++) c->base[2 * configs + k] = t->mm2[k];
 }
 
+/* Row SIZE, in MB. */
+static void add_sizes(const layers *l, const int32_t *first, size_t configs,
+                      dfqi_search_space_costs *c)
+{
+    const size_t cells = (size_t)first[c->n_cells];
+    double *cost = c->cost + SIZE * cells * configs, *base = c->base + SIZE * configs;
+    for (int32_t i = 0; i < c->n_cells; i++)
+        for (int32_t k = 0; k < c->choices[i] && k < l->n_choices; k++)
+            for (size_t at = 0; at < configs; at++)
+                cost[(size_t)(first[i] + k) * configs + at] = l->bytes[i * l->n_choices + k] / 1e6;
+    for (size_t at = 0; at < configs; at++) base[at] = l->bytes[c->n_cells * l->n_choices] / 1e6;
+}
+
 static void cost_reference(const dfqi_search_space *s, const int32_t *first, size_t configs,
                            dfqi_search_space_costs *c)
 {
@@ -158,12 +197,22 @@ static void cost_reference(const dfqi_search_space *s, const int32_t *first, siz
     dfqi_search_space_reference(s, c->n_cells, choice);
     for (int32_t i = c->n_cells; i < c->n_cells + DFQI_SEARCH_SPACE_HW_PARAMS; i++)
         config = config * (size_t)c->choices[i] + (size_t)choice[i];
-    for (size_t m = 0; m < DFQI_SEARCH_SPACE_METRICS; m++) {
+    for (size_t m = 0; m < (size_t)c->n_metrics; m++) {
         c->reference[m] = c->base[m * configs + config];
         for (int32_t i = 0; i < c->n_cells; i++)
             c->reference[m] +=
                 c->cost[(m * cells + (size_t)(first[i] + choice[i])) * configs + config];
     }
+}
+
+/* Row POWER, of costs that may be infinite. */
+static void add_power(size_t cells, size_t configs, dfqi_search_space_costs *c)
+{
+    const double typical = isfinite(c->reference[LATENCY]) ? c->reference[LATENCY] : 1;
+    if (c->power.metric < 0) return;
+    c->power_limit =
+        dfqi_ratio_fill(&c->power, cells, configs, typical, (double)INFINITY, c->cost, c->base);
+    c->reference[POWER] = c->power.scale * c->reference[ENERGY] / c->reference[LATENCY];
 }
 
 static void make_finite(double *v, size_t n)
@@ -183,12 +232,14 @@ static dfq_status fill(const dfqi_search_space *s, const layers *l, dfqi_search_
     const dfqi_shapes shapes = {l->n_shapes, l->n_attentions, l->shapes, l->attentions};
     DFQI_TRY(dfqi_table_new(c->ctx, &s->accel, &shapes, s->net.name, &t));
     size_t configs = (size_t)t.n_configs, cells = (size_t)first[c->n_cells] * configs;
-    c->cost = dfqi_calloc(c->ctx, DFQI_SEARCH_SPACE_METRICS * cells, sizeof *c->cost);
-    c->base = dfqi_calloc(c->ctx, DFQI_SEARCH_SPACE_METRICS * configs, sizeof *c->base);
+    c->cost = dfqi_calloc(c->ctx, (size_t)c->n_metrics * cells, sizeof *c->cost);
+    c->base = dfqi_calloc(c->ctx, (size_t)c->n_metrics * configs, sizeof *c->base);
     if (c->cost && c->base) {
         add_costs(l, &t, s->accel.clock_mhz, first, cells, c);
+        if (c->n_metrics > SIZE) add_sizes(l, first, configs, c);
         cost_reference(s, first, configs, c);
-        for (size_t m = 0; m < DFQI_SEARCH_SPACE_METRICS; m++) {
+        add_power((size_t)first[c->n_cells], configs, c);
+        for (size_t m = 0; m < POWER && m < (size_t)c->n_metrics; m++) {
             make_finite(c->cost + m * cells, cells);
             make_finite(c->base + m * configs, configs);
         }
@@ -219,16 +270,27 @@ dfq_status dfqi_search_space_costs_new(dfq_context *ctx, const dfqi_search_space
     static const int32_t any[DFQI_SUPER_CELLS] = {0};
     dfqi_search_space_costs c = {.ctx = ctx,
                                  .n_hw_params = DFQI_SEARCH_SPACE_HW_PARAMS,
-                                 .n_metrics = DFQI_SEARCH_SPACE_METRICS};
+                                 .n_metrics = s->power_mw > 0 ? DFQI_SEARCH_SPACE_MOST
+                                              : s->has_size   ? DFQI_SEARCH_SPACE_METRICS + 1
+                                                              : DFQI_SEARCH_SPACE_METRICS,
+                                 .power = {.metric = s->power_mw > 0 ? POWER : -1,
+                                           .over = ENERGY,
+                                           .under = LATENCY,
+                                           .scale = 1000, /* mJ / ms in mW */
+                                           .limit = s->power_mw}};
     layers l = {.ctx = ctx};
     dfqi_supernet net; /* for its sizes */
     DFQI_TRY(dfqi_supernet_new(ctx, &s->net, any, 0, &net));
     dfq_status status = list_groups(s, &net, &c);
+    l.n_choices = s->net.n_choices;
+    l.bytes = dfqi_calloc(ctx, ((size_t)net.n_cells + 1) * (size_t)l.n_choices, sizeof *l.bytes);
+    if (status == DFQ_OK && !l.bytes) status = DFQ_E_NOMEM;
     for (int32_t k = 0; k < s->net.n_choices && status == DFQ_OK; k++)
         status = list_choice(&l, &net, k);
     if (status == DFQ_OK) status = fill(s, &l, &c);
     dfqi_free(ctx, l.shapes);
     dfqi_free(ctx, l.attentions);
+    dfqi_free(ctx, l.bytes);
     dfqi_free(ctx, l.uses);
     dfqi_supernet_fini(&net);
     if (status == DFQ_OK)

@@ -25,8 +25,9 @@ static slope slope_of_mean(const dfqi_solver *s, int32_t m)
 static slope slope_of(const dfqi_solver *s, int32_t m)
 {
     const double *reference = s->problem->given.reference;
-    int32_t n = s->problem->given.n_metrics;
+    int32_t n = s->problem->n_function;
     if (s->o.cost_function == DFQ_COST_MEAN) return slope_of_mean(s, m);
+    if (m >= n) return (slope){0, 1};
     if (s->o.cost_function == DFQ_COST_REFERENCE)
         return (slope){s->o.cost_weight / n, reference[m]};
     slope out = {s->o.cost_weight, reference[m]};
@@ -51,7 +52,7 @@ double dfqi_cost_value(const dfqi_solver *s, const double *costs)
 {
     const dfqi_problem *p = s->problem;
     const double *reference = p->given.reference;
-    int32_t n = p->given.n_metrics;
+    int32_t n = p->n_function;
     double sum = 0, product = 1;
     if (s->o.cost_function == DFQ_COST_MEAN) {
         for (int32_t j = 0; j < p->n_limits; j++)

@@ -65,8 +65,10 @@ dfq_status dfqi_derive_exactly(dfqi_solver *s, dfqi_candidate *f)
 static double product(const dfqi_problem *p, const double *costs)
 {
     double v = 1;
-    for (int32_t m = 0; m < p->given.n_metrics; m++) v *= fmax(costs[m], 0);
-    for (int32_t j = 0; j < p->n_limits; j++) v /= p->limit[j];
+    for (int32_t m = 0; m < p->given.n_metrics; m++)
+        if (m != p->ratio.metric) v *= fmax(costs[m], 0);
+    for (int32_t j = 0; j < p->n_limits; j++)
+        if (p->metric[j] != p->ratio.metric) v /= p->limit[j];
     return v;
 }
 

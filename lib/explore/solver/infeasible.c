@@ -5,6 +5,13 @@
 #include "explore/solver/finish_priv.h"
 #include "explore/solver/knapsack_priv.h"
 
+/* Of limit j the least value within the others, as told. */
+static dfq_status least_of(dfqi_problem *p, int32_t j, int32_t *choice, dfqi_optimum *out)
+{
+    if (p->metric[j] == p->ratio.metric) return dfqi_ratio_least(p, j, choice, out);
+    return dfqi_problem_optimum(p, j, choice, out);
+}
+
 /* With tables: the least cost of each limited metric within the other limits. The first of them
  * tells whether anything meets all limits; then it is taken. */
 static dfq_status tightest_of_tables(dfqi_solver *s, dfqi_candidate *f)
@@ -13,12 +20,12 @@ static dfq_status tightest_of_tables(dfqi_solver *s, dfqi_candidate *f)
     s->proved = true;
     for (int32_t j = 0; j < p->n_limits; j++) {
         dfqi_optimum o;
-        DFQI_TRY(dfqi_problem_optimum(p, j, f->choice, &o));
+        DFQI_TRY(least_of(p, j, f->choice, &o));
         s->tightest[j] = o.loss;
         s->proved = s->proved && o.proved;
         if (!o.found) continue;
         DFQI_TRY(dfqi_candidate_evaluate(p, f));
-        s->tightest[j] = f->costs[p->metric[j]];
+        s->tightest[j] = dfqi_problem_told(p, p->metric[j], f->costs);
         if (!f->meets) continue;
         s->proved = false; /* of a best choice there is no proof */
         dfqi_candidate_stamp(p, f, DFQ_CHOSEN_EXACT);
@@ -62,12 +69,12 @@ static dfq_status least_of_each(dfqi_solver *s, const dfqi_candidate *nearest, d
         dfqi_optimum o;
         dfqi_candidate_copy(p, nearest, f);
         if (p->given.cost_table) {
-            DFQI_TRY(dfqi_problem_optimum(&one, 0, f->choice, &o));
+            DFQI_TRY(least_of(&one, 0, f->choice, &o));
             DFQI_TRY(dfqi_problem_exact(p, f->choice, f->costs));
         } else {
             DFQI_TRY(dfqi_descend(&one, 0, f));
         }
-        s->least[j] = f->costs[p->metric[j]];
+        s->least[j] = dfqi_problem_told(p, p->metric[j], f->costs);
     }
     return DFQ_OK;
 }
@@ -114,7 +121,7 @@ static void put_ratio(line *l, double ratio)
 static void put_limit(const dfqi_solver *s, int32_t j, line *l)
 {
     dfqi_metric_name name = dfqi_problem_metric(s->problem, s->problem->metric[j]);
-    double limit = s->problem->limit[j], would = s->tightest[j];
+    double limit = dfqi_problem_told_limit(s->problem, j), would = s->tightest[j];
     l->at += (size_t)dfqi_print(l->text + l->at, room(l), "%s%.40s <= %g (", j > 0 ? ", " : "",
                                 name.text, limit);
     if (isfinite(would)) {
@@ -133,11 +140,12 @@ static void put_nearest(const dfqi_solver *s, line *l)
     const char *before = "; nearest: ";
     for (int32_t j = 0; j < p->n_limits; j++) {
         dfqi_metric_name name = dfqi_problem_metric(p, p->metric[j]);
-        double cost = s->best.costs[p->metric[j]];
-        if (!(cost > p->limit[j])) continue;
+        const double cost = dfqi_problem_told(p, p->metric[j], s->best.costs);
+        const double limit = dfqi_problem_told_limit(p, j);
+        if (!(s->best.costs[p->metric[j]] > p->limit[j])) continue;
         l->at +=
             (size_t)dfqi_print(l->text + l->at, room(l), "%s%.40s %g, ", before, name.text, cost);
-        put_ratio(l, cost / p->limit[j]);
+        put_ratio(l, cost / limit);
         before = "; ";
     }
 }

@@ -61,4 +61,11 @@ DFQI_CHECKED dfq_status dfqi_problem_optimum_below(dfqi_problem *p, int32_t aim,
                                                    const dfqi_cutoff *cutoff, int32_t *choice,
                                                    dfqi_optimum *out);
 
+/* The least quotient (ratio.h) within the other limits; `aim`: the index of its limit. `loss` is
+ * the quotient as told, infinity if nothing is within them. */
+DFQI_CHECKED dfq_status dfqi_ratio_least(dfqi_problem *p, int32_t aim, int32_t *choice,
+                                         dfqi_optimum *out);
+/* over - ratio_at under: of the cells [cells] on an accelerator, and of what all networks share. */
+void dfqi_ratio_column(const dfqi_problem *p, int32_t config, double *column, double *base);
+
 #endif

@@ -54,6 +54,7 @@ static void load(job *j, int32_t config)
         if (l == j->aim) {
             j->k.loss = column;
             j->own = base_of(p, metric, config);
+            if (metric == p->ratio.metric) dfqi_ratio_column(p, config, column, &j->own);
             continue;
         }
         j->k.cost[c] = column;

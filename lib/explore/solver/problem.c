@@ -96,6 +96,8 @@ dfq_status dfqi_problem_new(dfq_context *ctx, const dfq_problem *given,
     if (!p) return DFQ_E_NOMEM;
     p->ctx = p->space.ctx = ctx;
     p->given = *given;
+    p->ratio.metric = -1;
+    p->n_function = given->n_metrics;
     dfq_status status = fill(p, limits, n_limits);
     if (status == DFQ_OK)
         *out = p;

@@ -6,6 +6,7 @@
 #include <dfq/solver.h>
 
 #include "explore/domain/additive.h"
+#include "explore/solver/ratio.h"
 #include "explore/solver/solver.h"
 
 typedef struct dfqi_problem {
@@ -16,8 +17,11 @@ typedef struct dfqi_problem {
     int32_t n_limits;
     int32_t metric[DFQ_METRICS_MAX]; /* [n_limits] */
     double limit[DFQ_METRICS_MAX];
-    dfqi_estimate estimate; /* costs NULL: there is none */
-    double *one_hot;        /* [total] scratch */
+    dfqi_ratio ratio;
+    double ratio_limit, ratio_at; /* K; the P that a search of the least quotient is at */
+    int32_t n_function;           /* metrics that cost functions have, the first ones */
+    dfqi_estimate estimate;       /* costs NULL: there is none */
+    double *one_hot;              /* [total] scratch */
 } dfqi_problem;
 
 /* A name of a metric for messages. */
@@ -47,6 +51,10 @@ DFQI_CHECKED dfq_status dfqi_problem_costs_at(dfqi_problem *p, const int32_t *ch
  * order. */
 DFQI_CHECKED dfq_status dfqi_problem_judge(const dfqi_problem *p, const int32_t *choice,
                                            double *loss, double *gradient);
+
+/* A metric as users know it, and limit j. */
+double dfqi_problem_told(const dfqi_problem *p, int32_t metric, const double *costs);
+double dfqi_problem_told_limit(const dfqi_problem *p, int32_t j);
 
 /* sum_j max(t_j / T_j - 1, 0), or the same sum without limit `without` (-1: all). 0 means met. */
 double dfqi_problem_excess(const dfqi_problem *p, const double *costs, int32_t without);

@@ -10,7 +10,9 @@
 static void copy_costs(const dfqi_solver *s, const dfqi_candidate *f, double *out)
 {
     for (int32_t j = 0; j < DFQ_METRICS_MAX; j++)
-        out[j] = f->known && j < s->problem->given.n_metrics ? f->costs[j] : NAN;
+        out[j] = f->known && j < s->problem->given.n_metrics
+                     ? dfqi_problem_told(s->problem, j, f->costs)
+                     : NAN;
 }
 
 void dfqi_solver_result(const dfqi_solver *s, dfqi_solver_info *out)
@@ -44,7 +46,7 @@ dfq_status dfqi_solver_metric(const dfqi_solver *s, int32_t metric, dfq_solver_m
                                .least = NAN};
     for (int32_t j = 0; j < p->n_limits; j++) {
         if (p->metric[j] != metric) continue;
-        out->limit = p->limit[j];
+        out->limit = dfqi_problem_told_limit(p, j);
         out->tightest = info.tightest[j];
         out->least = info.least[j];
     }
@@ -161,7 +163,10 @@ const double *dfqi_solver_best_mixture(dfqi_solver *s)
 
 dfq_status dfqi_solver_cost(const dfqi_solver *s, const int32_t *choice, double *costs)
 {
-    return dfqi_problem_exact(s->problem, choice, costs);
+    const dfqi_ratio *r = &s->problem->ratio;
+    DFQI_TRY(dfqi_problem_exact(s->problem, choice, costs));
+    if (r->metric >= 0) costs[r->metric] = dfqi_problem_told(s->problem, r->metric, costs);
+    return DFQ_OK;
 }
 
 dfq_status dfqi_solver_is_hopeless(dfqi_solver *s, bool *out)

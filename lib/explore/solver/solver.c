@@ -108,6 +108,15 @@ fail:
     return status;
 }
 
+void dfqi_solver_set_ratio(dfqi_solver *s, const dfqi_ratio *r, int32_t n_function)
+{
+    dfqi_problem *p = s->problem;
+    p->ratio = *r;
+    p->n_function = n_function;
+    for (int32_t j = 0; j < p->n_limits; j++)
+        if (p->metric[j] == r->metric) p->ratio_limit = p->limit[j];
+}
+
 void dfqi_solver_estimate(dfqi_solver *s, const dfqi_estimate *e)
 {
     s->problem->estimate = *e;
@@ -192,7 +201,8 @@ static dfq_status record(dfqi_solver *s)
     }
     float *row = s->history + s->done * width;
     *row++ = (float)s->loss;
-    for (int32_t j = 0; j < p->given.n_metrics; j++) *row++ = (float)s->costs[j];
+    for (int32_t j = 0; j < p->given.n_metrics; j++)
+        *row++ = (float)dfqi_problem_told(p, j, s->costs);
     for (int32_t j = 0; j < p->n_limits; j++)
         *row++ = dfqi_rule_holds_limits(s) ? (float)s->delta[j] : NAN;
     return DFQ_OK;

@@ -8,6 +8,7 @@
 #include "base/compiler.h"
 #include "explore/domain/domain.h"
 #include "explore/domain/hw_params.h"
+#include "explore/solver/ratio.h"
 
 typedef struct dfqi_solver dfqi_solver;
 
@@ -31,6 +32,8 @@ DFQI_CHECKED dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem
                                              const dfq_solver_options *o,
                                              const dfqi_hw_params *hw_params, dfqi_solver **out);
 void dfqi_solver_estimate(dfqi_solver *s, const dfqi_estimate *e);
+/* A metric of the tables is a quotient, and cost functions are of the first n_function metrics. */
+void dfqi_solver_set_ratio(dfqi_solver *s, const dfqi_ratio *r, int32_t n_function);
 void dfqi_solver_release(dfqi_solver *s); /* NULL ok */
 
 /* Ranges of the options. */
@@ -83,7 +86,7 @@ bool dfqi_solver_is_feasible(const dfqi_solver *s);
 DFQI_CHECKED dfq_status dfqi_solver_mixture(dfqi_solver *s, const double **out);
 const double *dfqi_solver_best_mixture(dfqi_solver *s);
 
-/* Exact costs [n_metrics] of a choice. */
+/* Exact costs [n_metrics] of a choice, as told. */
 DFQI_CHECKED dfq_status dfqi_solver_cost(const dfqi_solver *s, const int32_t *choice,
                                          double *costs);
 /* Whether the tables prove that nothing meets the limits. */
