@@ -49,9 +49,25 @@ START_TEST(test_gap)
 }
 END_TEST
 
+/* Layers whose best tiles are not the largest that fit: those would leave part of the array, or of
+ * the register files, empty. */
+START_TEST(test_filled)
+{
+    static const uint64_t layers[] = {51, 745, 1311, 1668, 101, 565, 1532, 1892, 3419};
+    dfq_context *ctx = dfqt_context(1);
+    dfqt_small s;
+    ck_assert(dfqt_small_layer(ctx, 1, layers[_i], &s));
+    const double gap = gap_of(ctx, &s);
+    ck_assert_double_ge(gap, 0);
+    ck_assert_double_le(gap, 0.015);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_optimal_case(void)
 {
     TCase *c = tcase_create("optimal");
     tcase_add_test(c, test_gap);
+    tcase_add_loop_test(c, test_filled, 0, 9);
     return c;
 }
