@@ -121,7 +121,8 @@ static tile_floats floats_of(const tile_panels *p, const tile_rows *r, tile_grid
                          .scale_step = c->scale_step};
 }
 
-enum { LD = TILE_PANELS * DFQI_INT_PANEL }; /* of the sums of a tile */
+/* Sums of a tile are so far apart; those of some tiles are finished together. */
+enum { LD = TILE_PANELS * DFQI_INT_PANEL, SUM_ROWS = 48 };
 
 static void finish_panels(const tile_panels *p, const int32_t *sums, int64_t rows, int64_t row)
 {
@@ -133,17 +134,35 @@ static void finish_panels(const tile_panels *p, const int32_t *sums, int64_t row
         INT_ISA(finish)(&p->columns[k], sums + k * DFQI_INT_PANEL, LD, rows, row);
 }
 
+/* Sums of tiles of as many rows, and what becomes of them. */
+static void sum_tiles(tile *t, const tile_panels *p, tile_fn run, int64_t tiles, int64_t rows,
+                      int64_t at)
+{
+    int32_t *const sums = t->sums;
+    t->tiles = 1;
+    for (int64_t n, most = SUM_ROWS / rows; tiles > 0; tiles -= n, at += n * rows) {
+        n = tiles < most ? tiles : most;
+        for (int64_t i = 0; i < n; i++) {
+            t->sums = sums + i * rows * LD;
+            run(t);
+            t->x += rows * t->rows->step;
+        }
+        finish_panels(p, sums, n * rows, at);
+    }
+    t->sums = sums;
+}
+
 /* Tiles of as many rows, from row `at` of the output on. */
 static void equal_tiles(tile *t, const tile_panels *p, tile_fn run, int64_t tiles, int64_t rows,
                         int64_t at)
 {
-    const int finished = t->what != TILE_SUMS;
-    t->tiles = finished ? tiles : 1;
-    for (int64_t i = 0; i < tiles; i += t->tiles) {
-        run(t);
-        if (!finished) finish_panels(p, t->sums, rows, at + i * rows);
-        t->x += t->tiles * rows * t->rows->step;
+    if (t->what == TILE_SUMS) {
+        sum_tiles(t, p, run, tiles, rows, at);
+        return;
     }
+    t->tiles = tiles;
+    run(t);
+    t->x += tiles * rows * t->rows->step;
     if (t->floats.y) advance(&t->floats, tiles * rows);
     if (t->codes->q) advance_codes(t->codes, tiles * rows);
 }
@@ -151,7 +170,7 @@ static void equal_tiles(tile *t, const tile_panels *p, tile_fn run, int64_t tile
 /* Uses tiles of about the same size: some have a row more than the others. */
 void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
 {
-    int32_t sums[TILE_ROWS * LD] __attribute__((aligned(64)));
+    int32_t sums[SUM_ROWS * LD] __attribute__((aligned(64)));
     tile_grids grids;
     int64_t most;
     const tile_fn *tiles = tiles_of(p->n, &most);
