@@ -37,8 +37,8 @@ typedef struct tile {
     const uint8_t *next; /* those of the next tile, soon */
     int64_t groups;      /* of a span */
     int nibbles;
-    int64_t together; /* as in tile_weights */
-    int32_t *sums;    /* [rows][TILE_PANELS * 16] */
+    int words;
+    int32_t *sums; /* [rows][TILE_PANELS * 16] */
     tile_floats floats;
     tile_codes *codes;
     const tile_spans *spans;
@@ -182,7 +182,7 @@ void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
               .next = p->weights.next,
               .groups = p->groups,
               .nibbles = p->weights.nibbles,
-              .together = p->weights.together,
+              .words = p->weights.words,
               .sums = sums,
               .codes = &codes};
     if (TILE_MAKES_FLOATS) t.floats = floats_of(p, r, &grids);

@@ -31,7 +31,7 @@ typedef struct tile_weights {
     const uint8_t *codes; /* of the first panel */
     int64_t panel, span;  /* bytes to the next one; of a span */
     int nibbles;
-    int64_t together;    /* AVX2: results of vpmaddubsw that are added in 16 bits; 0: words */
+    int words;           /* 1: words.h */
     const uint8_t *next; /* behind these panels, to be read soon */
 } tile_weights;
 
@@ -49,17 +49,11 @@ static inline int64_t tile_panels_from(const dfqi_int_matrix *b, int64_t first)
     return b->n - first > DFQI_INT_PANEL ? TILE_PANELS : 1;
 }
 
-/* Results of vpmaddubsw, each the sum of two products of a code of a with one of b, that are at
- * most 16 bits when added. */
-static inline int64_t tile_together(const dfqi_int_rows *a, const dfqi_int_matrix *b)
-{
-    const int64_t most = a->most > 0 ? a->most : 255;
-    return INT16_MAX / (2 * most * (b->nibbles && b->grid_columns == 0 ? 8 : 128));
-}
-
+/* Are operands words? Sums of four pairs of products of bytes must fit in 16 bits (tile_avx2.h). */
 static inline int tile_takes_words(const dfqi_int_rows *a, const dfqi_int_matrix *b)
 {
-    return TILE_TAKES_WORDS && tile_together(a, b) == 0;
+    const int most = a->most > 0 ? a->most : 255, of_b = b->nibbles && !b->grid_columns ? 8 : 128;
+    return TILE_TAKES_WORDS && 4 * 2 * most * of_b > INT16_MAX;
 }
 
 /* The weights of these panels, for products with a: as they are, or in scratch

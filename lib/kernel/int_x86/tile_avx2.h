@@ -1,7 +1,7 @@
 /* The register tiles for AVX2. vpmaddubsw adds two products in 16 bits and saturates: 2 * 255 * 128
- * is too much. Where codes of rows are small enough, as many of its results as 16 bits hold are
- * added before they are widened (bytes; half a panel at a time). Else both operands are words of 16
- * bits (words.h), of which vpmaddwd adds two products in 32 bits. */
+ * is too much. Where codes are small enough, four of its results are added before they are widened
+ * (bytes; half a panel at a time). Else both operands are words of 16 bits (words.h), of which
+ * vpmaddwd adds two products in 32 bits. */
 typedef __m256i wide;
 
 static inline wide load_wide(const uint8_t *p)
@@ -26,14 +26,28 @@ static inline void store_wide(int32_t *p, wide sum)
                 : "+x"(a), "+x"(b), "=&x"(one), "=&x"(two)                                         \
                 : "m"(*(const int32_t *)(const void *)(x)), "x"(w), "x"(w_b));                     \
     }
-#define BYTES_DOT(sum, x, w)                                                                       \
+/* sum += the products of four groups with the bytes w0 .. w3, of which three sums of pairs are added
+ * in 16 bits. */
+#define BYTES_DOT_4(sum, x)                                                                        \
     {                                                                                              \
-        wide one;                                                                                  \
-        __asm__("vpbroadcastd %2, %1\n\t"                                                          \
-                "vpmaddubsw %3, %1, %1\n\t"                                                        \
-                "vpaddw %1, %0, %0"                                                                \
-                : "+x"(sum), "=&x"(one)                                                            \
-                : "m"(*(const int32_t *)(const void *)(x)), "x"(w));                               \
+        const int32_t *const groups = (const int32_t *)(const void *)(x);                          \
+        wide one, two;                                                                             \
+        __asm__("vpbroadcastd %3, %1\n\t"                                                          \
+                "vpmaddubsw %7, %1, %1\n\t"                                                        \
+                "vpbroadcastd %4, %2\n\t"                                                          \
+                "vpmaddubsw %8, %2, %2\n\t"                                                        \
+                "vpaddw %2, %1, %1\n\t"                                                            \
+                "vpbroadcastd %5, %2\n\t"                                                          \
+                "vpmaddubsw %9, %2, %2\n\t"                                                        \
+                "vpaddw %2, %1, %1\n\t"                                                            \
+                "vpbroadcastd %6, %2\n\t"                                                          \
+                "vpmaddubsw %10, %2, %2\n\t"                                                       \
+                "vpaddw %2, %1, %1\n\t"                                                            \
+                "vpmaddwd %11, %1, %1\n\t"                                                         \
+                "vpaddd %1, %0, %0"                                                                \
+                : "+x"(sum), "=&x"(one), "=&x"(two)                                                \
+                : "m"(groups[0]), "m"(groups[1]), "m"(groups[2]), "m"(groups[3]), "x"(w0),         \
+                  "x"(w1), "x"(w2), "x"(w3), "x"(ones));                                           \
     }
 
 #define SPANS(LOOP)                                                                                \
@@ -64,19 +78,26 @@ static inline void store_wide(int32_t *p, wide sum)
 /* -- bytes ------------------------------------------------------------------------------------- */
 
 #define BYTES_BEGIN(p) wide a##p = _mm256_setzero_si256();
-#define SHORT_BEGIN(p) wide s##p = _mm256_setzero_si256();
-#define SHORT_STEP(p)  BYTES_DOT(s##p, x + (p)*step, weight)
-#define SHORT_END(p)   a##p = _mm256_add_epi32(a##p, _mm256_madd_epi16(s##p, ones));
+#define BYTES_STEP(p)                                                                              \
+    {                                                                                              \
+        const wide pairs = _mm256_maddubs_epi16(_mm256_set1_epi32(load_group(x + (p)*step)), w0);  \
+        a##p = _mm256_add_epi32(a##p, _mm256_madd_epi16(pairs, ones));                             \
+    }
+#define BYTES_STEP_4(p) BYTES_DOT_4(a##p, x + (p)*step)
 #define BYTES(P)                                                                                   \
-    for (int64_t g = t->groups; g > 0; g -= t->together) {                                         \
-        REPEAT_##P(SHORT_BEGIN);                                                                   \
-        for (int64_t n = g < t->together ? g : t->together; n > 0; n--) {                          \
-            const wide weight = load_wide(w);                                                      \
-            REPEAT_##P(SHORT_STEP);                                                                \
-            w += DFQI_INT_BLOCK;                                                                   \
-            x += DFQI_INT_GROUP;                                                                   \
-        }                                                                                          \
-        REPEAT_##P(SHORT_END);                                                                     \
+    int64_t g = t->groups;                                                                         \
+    for (; g >= 4; g -= 4) {                                                                       \
+        const wide w0 = load_wide(w), w1 = load_wide(w + DFQI_INT_BLOCK);                          \
+        const wide w2 = load_wide(w + 2 * DFQI_INT_BLOCK), w3 = load_wide(w + 3 * DFQI_INT_BLOCK); \
+        REPEAT_##P(BYTES_STEP_4);                                                                  \
+        w += 4 * DFQI_INT_BLOCK;                                                                   \
+        x += 4 * DFQI_INT_GROUP;                                                                   \
+    }                                                                                              \
+    for (; g > 0; g--) {                                                                           \
+        const wide w0 = load_wide(w);                                                              \
+        REPEAT_##P(BYTES_STEP);                                                                    \
+        w += DFQI_INT_BLOCK;                                                                       \
+        x += DFQI_INT_GROUP;                                                                       \
     }
 #define BYTES_END(p) store_wide(t->sums + (p)*16 + half * 8, a##p);
 
@@ -100,7 +121,7 @@ static inline void store_wide(int32_t *p, wide sum)
     }                                                                                              \
     static void tile_##P##_##V(const tile *t)                                                      \
     {                                                                                              \
-        if (t->together == 0) {                                                                    \
+        if (t->words) {                                                                            \
             words_##P(t);                                                                          \
             return;                                                                                \
         }                                                                                          \

@@ -94,7 +94,7 @@ tile_weights INT_ISA(weights)(const dfqi_int_rows *a, const dfqi_int_matrix *b, 
     const int64_t groups = dfqi_int_groups(b->k), span = dfqi_int_span_bytes(b->k, 0);
     const int64_t packed = dfqi_int_span_bytes(b->k, 1);
     const uint8_t *w = b->codes + first / DFQI_INT_PANEL * dfqi_int_panel_bytes(b);
-    tile_weights t = {.codes = w, .span = span, .together = tile_together(a, b)};
+    tile_weights t = {.codes = w, .span = span, .words = tile_takes_words(a, b)};
     if (b->nibbles) t.codes = scratch;
     if (b->grid_columns > 0)
         unpack(w, dfqi_int_panel_codes(b) / DFQI_INT_BLOCK, b->grid_columns / (2 * DFQI_INT_GROUP),
@@ -102,7 +102,7 @@ tile_weights INT_ISA(weights)(const dfqi_int_rows *a, const dfqi_int_matrix *b, 
     else if (b->nibbles)
         for (int64_t i = 0; i < b->spans; i++)
             unpack_nibbles(w + i * packed, groups, scratch + i * span);
-    if (t.together > 0) return t;
+    if (!t.words) return t;
     words_of_panel(t.codes, b->spans * groups, scratch + b->spans * span);
     t.codes = scratch + b->spans * span;
     t.span = 2 * span;
