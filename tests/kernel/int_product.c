@@ -241,7 +241,8 @@ static float add_span(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *
 /* bits 0: weights in groups. */
 static void check_spans(const dfqi_int_kernels *t, dfq_context *ctx, pages *p, int bits)
 {
-    const int64_t m = draw(p, 1, 40), n = draw(p, 1, 70), spans = draw(p, 1, 5);
+    const int64_t m = draw(p, 1, 40), spans = draw(p, 1, 5);
+    const int64_t n = draw(p, 0, 1) ? draw(p, 1, 70) : 16 * draw(p, 1, 4); /* whole panels */
     const int64_t k = (bits > 0 ? 4 : 8) * draw(p, 1, 20), all = spans * k;
     const size_t ld = (size_t)(n + draw(p, 0, 9)), grids = (size_t)(m * spans);
     int8_t *codes = bits > 0 ? take_codes(p, (size_t)(n * all), bits) : NULL;

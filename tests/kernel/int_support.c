@@ -119,7 +119,7 @@ int8_t *take_codes(pages *p, size_t count, int bits)
 
 int32_t take_most(pages *p)
 {
-    static const int32_t most[] = {0, 1, 7, 15, 30, 62, 63, 126, 127, 128, 255};
+    static const int32_t most[] = {0, 1, 7, 15, 30, 31, 32, 42, 63, 127, 255};
     return most[draw(p, 0, (int32_t)(sizeof most / sizeof *most) - 1)];
 }
 

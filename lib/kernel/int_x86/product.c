@@ -106,7 +106,7 @@ void INT_ISA(product_spans)(int64_t m, const dfqi_int_rows *a, const dfqi_int_ma
 {
     dfqi_int_rows of = *a;
     dfqi_int_output o = *out;
-#if defined(__AVX512VNNI__)
+#if TILE_MAKES_SPANS
     if (INT_ISA(span_tiles)(m, a, b, out, scratch)) return;
 #endif
     for (int64_t i = 0; i < m; i += SPAN_ROWS) {

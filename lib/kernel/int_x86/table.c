@@ -5,8 +5,8 @@
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)
 
-/* Without vpdpbusd a product is that of words (tile_avx2.h). In assembly: a compiler could do some of
- * it once for all. */
+/* Without vpdpbusd a product is that of words (tile_avx2.h). In assembly: a compiler could do some
+ * of it once for all. */
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 static inline vi products(vi sum, const uint8_t *x)
 {

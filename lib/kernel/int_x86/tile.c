@@ -193,6 +193,29 @@ void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
     if (rows) equal_tiles(&t, p, tiles[rows - 1], n - more, rows, r->number + more * (rows + 1));
 }
 
+#if TILE_MAKES_SPANS
+/* `tiles` tiles of as many rows. */
+static void equal_span_tiles(tile *t, tile_spans *o, tile_fn run, int64_t tiles, int64_t rows)
+{
+    t->tiles = tiles;
+    run(t);
+    t->x += tiles * rows * t->rows->step;
+    o->row_scale += tiles * rows;
+    o->y += tiles * rows * o->ld_y;
+    o->add += tiles * rows * o->ld_add;
+}
+
+/* All m rows of `panels` panels. */
+static void all_span_tiles(tile *t, tile_spans *o, int64_t panels, int64_t m)
+{
+    int64_t most;
+    const tile_fn *tiles = tiles_of(panels, &most);
+    const int64_t n = (m + most - 1) / most, rows = m / n, more = m % n;
+    if (more) equal_span_tiles(t, o, tiles[rows], more, rows + 1);
+    if (rows) equal_span_tiles(t, o, tiles[rows - 1], n - more, rows);
+}
+#endif
+
 #if defined(__AVX512VNNI__)
 /* Columns first .. of the product, from row 0 on. */
 static void spans_of(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
@@ -214,17 +237,6 @@ static void spans_of(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b
         vf_store(o->scale + v * VF, vf_mul(factor, vf_load_n(b->scale + at, n)));
         vf_store(o->bias + v * VF, out->bias ? vf_load_n(out->bias + at, n) : vf_set(-0.0f));
     }
-}
-
-/* `tiles` tiles of as many rows. */
-static void equal_span_tiles(tile *t, tile_spans *o, tile_fn run, int64_t tiles, int64_t rows)
-{
-    t->tiles = tiles;
-    run(t);
-    t->x += tiles * rows * t->rows->step;
-    o->row_scale += tiles * rows;
-    o->y += tiles * rows * o->ld_y;
-    o->add += tiles * rows * o->ld_add;
 }
 
 /* Sums of nibbles are 16 times what they should be. Scales of columns are divided by 16 in turn,
@@ -251,10 +263,7 @@ int INT_ISA(span_tiles)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix
     if (!spans_fit(m, a, b)) return 0;
     for (int i = 0; i < LD; i++) nothing[i] = -0.0f;
     for (int64_t j = 0; j < b->n; j += LD) {
-        int64_t most;
-        const tile_fn *tiles = tiles_of(tile_panels_from(b, j), &most);
         const tile_weights w = INT_ISA(weights)(a, b, j, scratch);
-        const int64_t n = (m + most - 1) / most, rows = m / n, more = m % n;
         tile_spans o;
         tile t = {.rows = &step,
                   .x = a->codes,
@@ -268,8 +277,43 @@ int INT_ISA(span_tiles)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix
         spans_of(m, a, b, out, j, w.nibbles, &o);
         o.add = out->add ? out->add + j : nothing;
         o.ld_add = out->add ? out->ld_add : 0;
-        if (more) equal_span_tiles(&t, &o, tiles[rows], more, rows + 1);
-        if (rows) equal_span_tiles(&t, &o, tiles[rows - 1], n - more, rows);
+        all_span_tiles(&t, &o, tile_panels_from(b, j), m);
+    }
+    return 1;
+}
+
+#elif TILE_WITHOUT_VNNI
+/* Bytes, whole panels, and one zero point. */
+int INT_ISA(span_tiles)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                        const dfqi_int_output *out, uint8_t *scratch)
+{
+    const tile_rows step = {.step = a->ld};
+    float nothing[DFQI_INT_PANEL]; /* leaves every float as it is */
+    if (!a->one_grid || tile_takes_words(a, b) || b->n % DFQI_INT_PANEL != 0) return 0;
+    for (int i = 0; i < DFQI_INT_PANEL; i++) nothing[i] = -0.0f;
+    for (int64_t j = 0; j < b->n; j += DFQI_INT_PANEL) {
+        const tile_weights w = INT_ISA(weights)(a, b, j, scratch);
+        tile_spans o = {.spans = b->spans,
+                        .of_rows = b->k,
+                        .of_weights = w.span,
+                        .sum = b->sum + j,
+                        .ld_sum = b->n,
+                        .zero_point = a->zero_point[0],
+                        .row_scale = a->scale,
+                        .ld_rows = m,
+                        .scale = b->scale + j,
+                        .bias = out->bias ? out->bias + j : nothing,
+                        .add = out->add ? out->add + j : nothing,
+                        .ld_add = out->add ? out->ld_add : 0,
+                        .y = out->y + j,
+                        .ld_y = out->ld_y};
+        tile t = {.rows = &step,
+                  .x = a->codes,
+                  .w = w.codes,
+                  .groups = dfqi_int_groups(b->k),
+                  .spans = &o,
+                  .what = TILE_SPANS};
+        all_span_tiles(&t, &o, 1, m);
     }
     return 1;
 }

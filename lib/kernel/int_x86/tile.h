@@ -10,10 +10,17 @@ enum { TILE_PANELS = 2, TILE_ROWS = 16, TILE_MAKES_FLOATS = 1 }; /* of a tile, a
 #else
 enum { TILE_PANELS = 1, TILE_ROWS = 6, TILE_MAKES_FLOATS = 0 };
 #endif
-#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
-enum { TILE_TAKES_WORDS = 0 };
+
+/* WITHOUT_VNNI: operands are words or bytes (words.h); MAKES_SPANS: there is span_tiles. */
+#if defined(__AVX512VNNI__)
+#define TILE_WITHOUT_VNNI 0
+#define TILE_MAKES_SPANS  1
+#elif defined(__AVXVNNI__)
+#define TILE_WITHOUT_VNNI 0
+#define TILE_MAKES_SPANS  0
 #else
-enum { TILE_TAKES_WORDS = 1 }; /* words.h */
+#define TILE_WITHOUT_VNNI 1
+#define TILE_MAKES_SPANS  1
 #endif
 
 /* Where a run of rows of the left operand lies: pixels of a row of an image, or
@@ -53,7 +60,7 @@ static inline int64_t tile_panels_from(const dfqi_int_matrix *b, int64_t first)
 static inline int tile_takes_words(const dfqi_int_rows *a, const dfqi_int_matrix *b)
 {
     const int most = a->most > 0 ? a->most : 255, of_b = b->nibbles && !b->grid_columns ? 8 : 128;
-    return TILE_TAKES_WORDS && 4 * 2 * most * of_b > INT16_MAX;
+    return TILE_WITHOUT_VNNI && 4 * 2 * most * of_b > INT16_MAX;
 }
 
 /* The weights of these panels, for products with a: as they are, or in scratch
@@ -77,9 +84,10 @@ static inline void tile_panels_at(const dfqi_int_rows *a, const dfqi_int_matrix 
 void INT_ISA(product_rows)(int64_t first, int64_t m, const dfqi_int_rows *a,
                            const dfqi_int_matrix *b, const dfqi_int_output *out, uint8_t *scratch);
 
-#if defined(__AVX512VNNI__)
+#if TILE_MAKES_SPANS
 /* product_spans, where all have the same zero point. Returns 0, and has done nothing, if they do
- * not, or if scales are such that sums cannot be multiplied by 16 on the way. */
+ * not. AVX-512: nor if scales are such that sums cannot be multiplied by 16 on the way; AVX2: nor
+ * for words or part of a panel. */
 int INT_ISA(span_tiles)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
                         const dfqi_int_output *out, uint8_t *scratch);
 #endif

@@ -26,8 +26,7 @@ static inline void store_wide(int32_t *p, wide sum)
                 : "+x"(a), "+x"(b), "=&x"(one), "=&x"(two)                                         \
                 : "m"(*(const int32_t *)(const void *)(x)), "x"(w), "x"(w_b));                     \
     }
-/* sum += the products of four groups with the bytes w0 .. w3, of which three sums of pairs are added
- * in 16 bits. */
+/* sum += the products of four groups with the bytes w0 .. w3: four sums of pairs in 16 bits. */
 #define BYTES_DOT_4(sum, x)                                                                        \
     {                                                                                              \
         const int32_t *const groups = (const int32_t *)(const void *)(x);                          \
@@ -101,6 +100,8 @@ static inline void store_wide(int32_t *p, wide sum)
     }
 #define BYTES_END(p) store_wide(t->sums + (p)*16 + half * 8, a##p);
 
+#include "kernel/int_x86/tile_spans_avx2.h"
+
 #define TILE(P, V)                                                                                 \
     static void words_##P(const tile *t)                                                           \
     {                                                                                              \
@@ -119,8 +120,13 @@ static inline void store_wide(int32_t *p, wide sum)
         SPANS(BYTES(P))                                                                            \
         REPEAT_##P(BYTES_END)                                                                      \
     }                                                                                              \
+    SPAN_TILES(P)                                                                                  \
     static void tile_##P##_##V(const tile *t)                                                      \
     {                                                                                              \
+        if (t->what == TILE_SPANS) {                                                               \
+            spans_##P(t);                                                                          \
+            return;                                                                                \
+        }                                                                                          \
         if (t->words) {                                                                            \
             words_##P(t);                                                                          \
             return;                                                                                \
