@@ -9,7 +9,7 @@ static void reshape_to(im *m, int32_t rank, const int64_t *dims)
 {
     const im_view *x = dfqi_im_view_of(m, 0);
     im_view y;
-    if (x && dfqi_im_view_reshape(m, x, rank, dims, &y)) dfqi_im_set_alias(m, 0, 0, &y);
+    if (x && dfqi_im_view_reshape_moved(m, x, rank, dims, &y)) dfqi_im_set_alias(m, 0, 0, &y);
 }
 
 static bool dims_of(im *m, int64_t dims[IM_RANK], int32_t *rank)

@@ -226,6 +226,9 @@ bool dfqi_im_view_refine(im *m, const im_view *a, const im_view *b, im_view *out
 /* The value that is output `slot`; -1: it is left out. */
 int32_t dfqi_im_output(const im *m, int32_t slot);
 bool dfqi_im_view_reshape(im *m, const im_view *v, int32_t rank, const int64_t *dims, im_view *out);
+/* The same where axes are cut elsewhere than the view's pieces are: data move into their order. */
+bool dfqi_im_view_reshape_moved(im *m, const im_view *v, int32_t rank, const int64_t *dims,
+                                im_view *out);
 /* Entries first .. first + n - 1 of an axis; they must be a whole part of it. */
 bool dfqi_im_view_part(im *m, const im_view *v, int32_t axis, int64_t first, int64_t n,
                        im_view *out);

@@ -112,8 +112,9 @@ static bool cut(im *m, im_view *v, int32_t atom, int64_t outer)
 }
 
 /* Regroups: each new axis takes atoms from the front of the list, whole ones or the outer part of
- * one that is cut. The list is kept in axis 0 of `w`, so that cuts reach it. */
-bool dfqi_im_view_reshape(im *m, const im_view *v, int32_t rank, const int64_t *dims, im_view *out)
+ * one that is cut. The list is kept in axis 0 of `w`, so that cuts reach it. False: axes do not end
+ * where atoms do or can be cut, or an error came. */
+static bool regroup(im *m, const im_view *v, int32_t rank, const int64_t *dims, im_view *out)
 {
     im_view w = *v;
     im_axis made[IM_RANK] = {{.n = 0}};
@@ -127,12 +128,7 @@ bool dfqi_im_view_reshape(im *m, const im_view *v, int32_t rank, const int64_t *
         while (left > 1) {
             int64_t extent = at < w.axes[0].n ? w.atoms[w.axes[0].atoms[at]].extent : 0;
             bool whole = extent > 0 && left % extent == 0;
-            if (!whole && (extent == 0 || extent % left != 0)) {
-                dfqi_im_fail(m, DFQ_E_UNSUPPORTED,
-                             "joins and cuts axes in a way that is not supported (an axis of %lld)",
-                             (long long)dims[i]);
-                return false;
-            }
+            if (!whole && (extent == 0 || extent % left != 0)) return false;
             if (!whole && !cut(m, &w, w.axes[0].atoms[at], left)) return false;
             left /= whole ? extent : left;
             at++;
@@ -149,6 +145,29 @@ bool dfqi_im_view_reshape(im *m, const im_view *v, int32_t rank, const int64_t *
     }
     *out = w;
     return true;
+}
+
+bool dfqi_im_view_reshape(im *m, const im_view *v, int32_t rank, const int64_t *dims, im_view *out)
+{
+    if (regroup(m, v, rank, dims, out)) return true;
+    dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "joins and cuts axes in a way that is not supported");
+    return false;
+}
+
+bool dfqi_im_view_reshape_moved(im *m, const im_view *v, int32_t rank, const int64_t *dims,
+                                im_view *out)
+{
+    int64_t have = 1, want = 1;
+    if (regroup(m, v, rank, dims, out)) return true;
+    for (int32_t i = 0; i < v->rank; i++) have *= dfqi_im_extent(v, i);
+    for (int32_t i = 0; i < rank; i++)
+        if (dims[i] < 1 || !dfqi_mul_i64(want, dims[i], &want)) want = 0;
+    if (m->status != DFQ_OK || have != want || have == 1)
+        return dfqi_im_view_reshape(m, v, rank, dims, out);
+    const im_axis all = dfqi_im_axes(v, 0, v->rank);
+    im_view flat = dfqi_im_view_new(m, dfqi_im_arrange(m, v, 1, &all), 1, &have, 1, (int32_t[]){0});
+    flat.scale = v->scale;
+    return dfqi_im_view_reshape(m, &flat, rank, dims, out);
 }
 
 /* Reads entry `index` of an axis, which goes. */

@@ -283,6 +283,26 @@ START_TEST(test_resize)
 }
 END_TEST
 
+/* [8,8,3] in memory become [8,3,8], whose axes end between those: means over the first and the last
+ * one. */
+START_TEST(test_reshape_across)
+{
+    enum { SIZE = 8, N = 3 * SIZE * SIZE };
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *g;
+    float x[N], have[3];
+    double want[3] = {0};
+    for (int i = 0; i < N; i++) x[i] = (float)(i * 37 % 101) - 50.0f;
+    ck_assert_msg(read_corpus(ctx, "reshape_across", &g) == DFQ_OK, "%s", ctx->error);
+    ck_assert_int_eq(dfqi_model_logits(g, x, 1, have), DFQ_OK);
+    for (int i = 0; i < N; i++) /* row, then column and channel together */
+        want[i / SIZE % 3] += (double)x[i % 3 * 64 + i / 24 * SIZE + i % 24 / 3] / 64;
+    for (int k = 0; k < 3; k++) ck_assert_double_eq_tol((double)have[k], want[k], 1e-5);
+    dfq_graph_release(g);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 START_TEST(test_accepted)
 {
     static const struct {
@@ -363,6 +383,7 @@ TCase *dfqt_import_case(void)
     tcase_add_loop_test(c, test_export, 0, FILES);
     tcase_add_loop_test(c, test_refused, 0, sizeof refusals / sizeof refusals[0]);
     tcase_add_loop_test(c, test_resize, 0, 3);
+    tcase_add_test(c, test_reshape_across);
     tcase_add_loop_test(c, test_accepted, 0, 5);
     tcase_add_test(c, test_many_nodes);
     tcase_add_loop_test(c, test_out_of_memory, 0, 3);

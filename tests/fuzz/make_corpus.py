@@ -137,6 +137,8 @@ def onnx_files():
     graph('two_sizes', [head[0], head[1], node('MatMul', ['f', 'w'], ['y'])])
     graph('no_image', [node('Relu', ['w'], ['y'])])
     graph('image_alone', [node('Relu', ['x'], ['y'])])
+    graph('reshape_across', [node('Transpose', ['x'], ['t'], perm=[0, 2, 3, 1]), node('Reshape', ['t', 's'], ['r']),
+                             node('ReduceMean', ['r', 'a'], ['y'], keepdims=0)], [int64('s', 1, 8, 3, 8), int64('a', 1, 3)])
     for name, size, how in (('nearest', 12, {'coordinate_transformation_mode': 'asymmetric', 'nearest_mode': 'floor'}),
                             ('linear', 16, {}), ('cubic', 16, {}), ('antialias', 4, {'mode': 'linear', 'antialias': 1}),
                             ('rounded', 24, {'mode': 'nearest', 'coordinate_transformation_mode': 'asymmetric'})):

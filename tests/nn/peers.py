@@ -153,6 +153,7 @@ def imported():
     yield Entry('timm', 'crossvit_tiny_240', small, onnx='script 17')  # bicubic
     yield Entry('timm', 'coat_tiny', small, onnx='script 17')  # bilinear
     yield Entry('timm', 'mvitv2_tiny', small, onnx='script 17', refused='Einsum')
+    yield Entry('torchvision', 'maxvit_t', small, onnx='script 17')  # Einsum, axes cut across others
     swin = {'image_size': 64, 'patch_size': 4, 'embed_dim': 24, 'depths': [2, 2, 1], 'num_labels': 10,
             'num_heads': [2, 3, 6], 'window_size': 3}
     yield Entry('transformers', 'SwinForImageClassification', swin, onnx='script 17')

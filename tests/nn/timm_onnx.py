@@ -2,8 +2,8 @@
 TorchScript's exporter and, where that fails, by dynamo's; logits of two images against ONNX Runtime's.
 A long run and no part of the tests. Nothing is downloaded.
 
-usage: timm_onnx.py SOURCE_ROOT LIBRARY families|all [FOLDER [TEXT]]
-families: NAMES below, small networks of nearly each module of timm. all: every one of at most MOST
+usage: timm_onnx.py SOURCE_ROOT LIBRARY families|larger|all [FOLDER [TEXT]]
+families: NAMES below, small networks of nearly each module of timm. larger: LARGER ones. all: every one of at most MOST
 million parameters.
 FOLDER: keeps ONNX files and logits; those that are there are not made again.
 TEXT: only names that have it."""
@@ -49,6 +49,12 @@ swinv2_tiny_window8_256 tf_efficientnetv2_b0 tiny_vit_5m_224 tnt_s_legacy_patch1
 twins_svt_base vgg11 visformer_tiny vit_base_patch16_siglip_gap_224 vit_relpos_base_patch16_224
 vit_small_patch16_rope_ape_224 vit_tiny_r_s16_p8_224 vit_xsmall_patch16_clip_224
 vitamin_small_224 volo_d1_224 xception41 xcit_nano_12_p16_224 xcit_nano_12_p8_224
+""".split()
+LARGER = """
+resnet101d resnext50_32x4d seresnet50 efficientnet_b3 regnety_032 mobilenetv3_large_100 densenet201
+vgg16_bn convnext_small swin_small_patch4_window7_224 vit_base_patch16_224 deit3_small_patch16_224
+vit_small_patch14_dinov2 swin_base_patch4_window12_384 tf_efficientnetv2_s coatnet_0_rw_224
+maxvit_tiny_tf_224 inception_resnet_v2
 """.split()
 
 
@@ -167,7 +173,8 @@ def run(names, folder):
 
 def main():
     which, folder, text = (sys.argv[3:] + ['', ''])[:3]
-    names = NAMES if which == 'families' else [n for n in timm.list_models() if size_of(n) <= MOST]
+    lists = {'families': NAMES, 'larger': LARGER}
+    names = lists[which] if which in lists else [n for n in timm.list_models() if size_of(n) <= MOST]
     names = [n for n in names if text in n]
     if folder:
         os.makedirs(folder, exist_ok=True)
