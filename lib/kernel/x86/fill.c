@@ -6,10 +6,8 @@
 void ISA(fill)(dfqi_kernels *t)
 {
     t->pack = ISA(pack);
-#if defined(__AVX512F__)
     t->gemm_packed = ISA(gemm_packed);
     t->gemm_nt = ISA(gemm_nt);
-#endif
     t->minus_nt = ISA(minus_nt);
     t->conv_pack = ISA(conv_pack);
     t->conv_unpack = ISA(conv_unpack);
