@@ -48,7 +48,7 @@ DFQ_API void dfq_sensitivity_options_init(dfq_sensitivity_options *options, size
 /** Prepares a job.
  *  @param graph           a float vision transformer or CNN; kept alive, must stay as it is
  *  @param images          F32 [n,3,S,S], normalised; kept alive. NULL: drawn images, with scales
- *                         of rows, of a transformer
+ *                         of rows, of a transformer; static scales need some
  *  @param quantize        how layers will be quantized, as dfq_graph_quantize() takes it, in mode
  *                         improved and without layers of their own; of its widths act_bits alone
  *                         matters, where act_group is chosen by it.
@@ -56,7 +56,7 @@ DFQ_API void dfq_sensitivity_options_init(dfq_sensitivity_options *options, size
  *  @param options         NULL for defaults
  *  @param out_sensitivity to be given back with dfq_sensitivity_release()
  *  @return ::DFQ_E_INVALID (options out of range, a quantized network, mode parity, layers,
- *          no images for a convolutional network),
+ *          no images for static scales, as of a convolutional network),
  *          ::DFQ_E_SHAPE (images), ::DFQ_E_UNSUPPORTED (a network of neither kind, or one without
  *          classes), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_sensitivity_create(const dfq_graph *graph, const dfq_tensor *images,

@@ -43,7 +43,8 @@ static dfq_status check(const dfq_graph *graph, const dfq_tensor *images,
                          "chosen for vision transformers and convolutional networks; give the "
                          "bits of layers by hand",
                          name);
-    if (dfqi_arch_is_cnn(&graph->net.arch) && images == NULL)
+    if ((dfqi_arch_is_cnn(&graph->net.arch) || q->act_scale == DFQ_ACT_SCALE_TENSOR) &&
+        images == NULL)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "images is NULL, and the scales of %s are found on images; give some",
                          name);

@@ -381,6 +381,53 @@ START_TEST(test_job)
 }
 END_TEST
 
+/* Static scales of a transformer need images. Damages are those of the grids that the network gets,
+ * and the network quantized by the choice is better than one of as many bits everywhere. */
+START_TEST(test_static)
+{
+    dfq_quantize_options q = rows(4);
+    dfq_sensitivity *s = NULL;
+    dfq_tensor *images = shapes(IMAGES);
+    dfq_bits *uniform, *chosen;
+    dfq_bits_limits limits;
+    dfq_bits_means m = {.struct_size = sizeof m};
+    dfq_graph_info info = {.struct_size = sizeof info};
+    dfq_graph *low;
+    double all[2], best[2];
+    q.act_scale = DFQ_ACT_SCALE_TENSOR;
+    ck_assert_int_eq(dfq_sensitivity_create(net, NULL, &q, NULL, &s), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "images is NULL"));
+    check_uniform(net, &q, images);
+    s = create(&q, images);
+    OK(dfq_sensitivity_run(s));
+    OK(dfq_bits_create(net, &q, &uniform));
+    OK(dfq_bits_get_means(uniform, &m));
+    dfq_bits_limits_init(&limits, sizeof limits);
+    limits.mean_weight_bits = m.weight_bits;
+    limits.mean_act_bits = m.act_bits;
+    OK(dfq_sensitivity_choose(s, &limits, &chosen, NULL));
+    OK(dfq_bits_get_means(chosen, &m));
+    ck_assert(m.weight_bits <= limits.mean_weight_bits + 1e-9);
+    ck_assert(m.act_bits <= limits.mean_act_bits + 1e-9);
+    OK(dfq_sensitivity_evaluate(s, uniform, &all[0], &all[1]));
+    OK(dfq_sensitivity_evaluate(s, chosen, &best[0], &best[1]));
+    ck_assert_double_lt(best[0], all[0]);
+    ck_assert_double_lt(best[1], all[1]);
+    q.layers = dfq_bits_get_configs(chosen);
+    q.n_layers = dfq_bits_get_count(chosen);
+    OK(dfq_graph_quantize(net, images, &q, &low));
+    OK(dfq_graph_get_info(low, &info));
+    ck_assert_int_eq(info.act_scale, DFQ_ACT_SCALE_TENSOR);
+    const double real = divergence(net, low, images);
+    ck_assert_msg(real < all[1], "%g, with one width %g", real, all[1]);
+    dfq_graph_release(low);
+    dfq_bits_release(chosen);
+    dfq_bits_release(uniform);
+    dfq_tensor_release(images);
+    dfq_sensitivity_release(s);
+}
+END_TEST
+
 static void refused(const dfq_quantize_options *q, int32_t images, const char *text)
 {
     dfq_sensitivity_options o;
@@ -424,6 +471,7 @@ TCase *dfqt_api_sensitivity_case(void)
     tcase_set_timeout(t, 120);
     tcase_add_test(t, test_uniform);
     tcase_add_test(t, test_cnn);
+    tcase_add_test(t, test_static);
     tcase_add_test(t, test_job);
     tcase_add_test(t, test_wrong);
     return t;

@@ -145,10 +145,40 @@ START_TEST(quotient_that_would_do)
 }
 END_TEST
 
+/* Cost functions are of the first metrics: a limit of the quotient leaves them as they are. */
+START_TEST(cost_functions_leave_it_out)
+{
+    static const double reference[METRICS] = {16, 8, 4, 2}, costs[METRICS] = {4, 6, 3, 9};
+    static const double want[] = {(4.0 / 16 + 6.0 / 8 + 3.0 / 4) / 3, 4.0 * 6 * 3 / (16 * 8 * 4)};
+    dfq_context *ctx = dfqt_explore_context();
+    scene c;
+    open_scene(1, 1e3, 1e3, &c);
+    c.p.problem.reference = reference;
+    for (int32_t f = DFQ_COST_REFERENCE; f <= DFQ_COST_EDAP; f++) {
+        dfq_solver_options o;
+        dfqi_solver *s;
+        dfqi_solver_defaults(&o);
+        o.cost_function = f;
+        o.cost_weight = 1;
+        ck_assert_int_eq(dfqi_solver_new(ctx, &c.p.problem, c.limits, 2, &o, &s), DFQ_OK);
+        dfqi_solver_set_ratio(s, &c.ratio, 3);
+        ck_assert_double_eq_tol(dfqi_cost_value(s, costs), want[f - DFQ_COST_REFERENCE], 1e-15);
+        memset(s->g, 0, (size_t)s->length * sizeof *s->g);
+        memset(s->gradients, 0, METRICS * (size_t)DFQT_TOTAL * sizeof *s->gradients);
+        s->gradients[RATIO * DFQT_TOTAL] = 1; /* of the quotient's row alone */
+        dfqi_cost_add_gradient(s);
+        ck_assert_double_eq(s->g[0], 0);
+        dfqi_solver_release(s);
+    }
+    dfq_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_ratio_case(void)
 {
     TCase *t = tcase_create("ratio");
     tcase_add_test(t, limit_of_a_quotient);
     tcase_add_test(t, quotient_that_would_do);
+    tcase_add_test(t, cost_functions_leave_it_out);
     return t;
 }
