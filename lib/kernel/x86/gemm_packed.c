@@ -42,6 +42,7 @@ typedef struct gemm_tile {
 #define FORGET(pointer) __asm__("" : "+r"(pointer))
 
 #if defined(__AVX512F__)
+#define LDB DFQI_PANEL
 /* The work of a tile for row p, with one vector of columns (sums a) or two (sums a and b). */
 #define BEGIN_1(p) vf a##p = bias;
 #define BEGIN_2(p) vf a##p = bias, b##p = bias_b;
@@ -69,6 +70,7 @@ typedef struct gemm_tile {
     _mm_prefetch((const char *)(w + ahead), _MM_HINT_T1);                                          \
     _mm_prefetch((const char *)(w + ahead + VF), _MM_HINT_T1);
 #else
+#define LDB t->ldb
 #define BEGIN_1(p)                                                                                 \
     const vf begin##p = t->more ? vf_load_tail(c + (p)*t->ldc, t->lanes) : bias;                   \
     __m256 a##p = begin##p.a, b##p = begin##p.b;
@@ -91,9 +93,9 @@ typedef struct gemm_tile {
             x[i] = t->a + 3 * i * lda;                                                             \
             FORGET(x[i]);                                                                          \
         }                                                                                          \
-        const int64_t ldb = t->ldb;                                                                \
-        const float *w = t->b;                                                                     \
-        BIAS_##V REPEAT_##P(BEGIN_##V) for (int64_t k = t->k; k > 0; k--, w += ldb)                \
+        const int64_t ldb = LDB;                                                                   \
+        BIAS_##V REPEAT_##P(BEGIN_##V) for (const float *w = t->b, *end = w + t->k * ldb; w < end; \
+                                            w += ldb)                                              \
         {                                                                                          \
             WEIGHT_##V REPEAT_##P(STEP_##V) for (int i = 0; i < POINTERS; i++) x[i]++;             \
         }                                                                                          \
