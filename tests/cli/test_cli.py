@@ -996,9 +996,10 @@ class Results(Part):
     def test_logits_that_are_not_finite(self):
         """Finite weights, logits that overflow: no image is right, by no rank, and it is said."""
         weights = tiny.tensors(random.Random(7))
-        name = "blocks.0.mlp.fc1.weight"
-        shape, values = weights[name]
-        weights[name] = (shape, [max(-3e38, min(3e38, v * 5e38)) for v in values])
+        for name in ("norm2", "mlp.fc1", "mlp.fc2"):
+            name = f"blocks.0.{name}.weight"
+            shape, values = weights[name]
+            weights[name] = (shape, [max(-9e14, min(9e14, v * 9e15)) for v in values])
         tiny.save(self.path("huge.safetensors"), weights)
         r = self.works("eval", "huge.safetensors", "-d", "pictures", "-j", "-q")
         j = json.loads(r.out)
