@@ -297,10 +297,10 @@ static bool summed_letters(const equation *q, group *out, int64_t *terms)
 {
     *out = (group){.n = 0};
     *terms = 1;
-    for (int8_t l = 0; l < LETTERS; l++) {
+    for (int32_t l = 0; l < LETTERS; l++) {
         if (q->axis[RESULT][l] >= 0 || (q->axis[A][l] < 0 && q->axis[B][l] < 0)) continue;
         if (out->n == IM_RANK || !dfqi_mul_i64(*terms, q->extent[l], terms)) return false;
-        out->letters[out->n++] = l;
+        out->letters[out->n++] = (int8_t)l;
     }
     return true;
 }
