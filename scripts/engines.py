@@ -27,12 +27,21 @@ ExportOptions = struct('ExportOptions', ('opset', ctypes.c_int32), ('int4', ctyp
                        ('integer', ctypes.c_int32))
 
 
-def onnxruntime_run(path, threads, batch=None):
-    """batch: the extent of all inputs; None: any."""
+def has_vnni():
+    """Whether the CPU adds products of 8-bit codes in 32 bits. Without it engines add pairs of them in
+    16 bits, which may saturate; OpenVINO cannot be told not to."""
+    with open('/proc/cpuinfo', encoding='utf-8') as f:
+        return bool({'avx512_vnni', 'avx_vnni', 'asimddp'} & set(f.read().split()))
+
+
+def onnxruntime_run(path, threads, batch=None, saturate=False):
+    """batch: the extent of all inputs; None: any. saturate: sums may, on a CPU without VNNI, as they do
+    where nobody says otherwise."""
     import onnxruntime
     how = onnxruntime.SessionOptions()
     how.intra_op_num_threads = threads
     how.log_severity_level = 3
+    how.add_session_config_entry('session.x64quantprecision', '0' if saturate else '1')
     if batch:
         how.add_free_dimension_override_by_name('batch', batch)
     session = onnxruntime.InferenceSession(path, how, providers=['CPUExecutionProvider'])

@@ -173,12 +173,17 @@ static dfqi_ref blocked_values(dfqi_onnx *e, const dfqi_onnx_weight *w, bool tra
     return transposed ? dfqi_onnx_transpose(e, y, 2, turned) : y;
 }
 
+/* Zero points are 0, and said: where sums must not saturate, ONNX Runtime adds 128 to codes and to
+ * zero points, and would add one zero point for all rows. */
 dfqi_ref dfqi_onnx_weight_values(dfqi_onnx *e, const dfqi_onnx_weight *w, bool transposed)
 {
     if (w->group) return blocked_values(e, w, transposed);
-    dfqi_ref codes = dfqi_onnx_weight_codes(e, w, transposed);
+    dfqi_ref codes = dfqi_onnx_weight_codes(e, w, transposed), scales, zeros;
     if (type_of(e, w) != INT8) codes = dfqi_onnx_cast(e, codes, INT8);
-    dfqi_ref y = dfqi_onnx_binary(e, "DequantizeLinear", codes, dfqi_onnx_weight_scales(e, w));
+    scales = dfqi_onnx_weight_scales(e, w);
+    zeros = dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.weight.zero_points", w->layer), INT8, 1,
+                             &w->rows, dfqi_onnx_alloc(e, (size_t)w->rows, 1));
+    dfqi_ref y = dfqi_onnx_node(e, "DequantizeLinear", 3, (dfqi_ref[]){codes, scales, zeros});
     dfqi_onnx_int(e, "axis", transposed ? 1 : 0);
     return y;
 }

@@ -24,6 +24,7 @@ static double quotient(const double *costs)
 
 static void open_scene(uint64_t seed, double limit, double other, scene *c)
 {
+    static const char *const names[METRICS] = {"latency_ms", "energy_mj", "area_mm2", "power_mw"};
     dfqt_problem_make(seed, &c->p);
     memcpy(c->cost, c->p.cost, sizeof c->p.cost);
     memcpy(c->base, c->p.base, sizeof c->p.base);
@@ -33,6 +34,7 @@ static void open_scene(uint64_t seed, double limit, double other, scene *c)
     c->limits[0] = (dfq_constraint){sizeof(dfq_constraint), RATIO, k};
     c->limits[1] = (dfq_constraint){sizeof(dfq_constraint), OTHER, other};
     c->p.problem.n_metrics = METRICS;
+    c->p.problem.metrics = names;
     c->p.problem.cost_table = c->cost;
     c->p.problem.base_table = c->base;
 }
