@@ -207,7 +207,8 @@ DFQ_API void dfq_load_options_init(dfq_load_options *options, size_t size);
  *                   ::DFQ_E_UNSUPPORTED, and the text names the node
  *  @param options   what the file may not tell, or NULL
  *  @param out_graph one reference, to be given back with dfq_graph_release()
- *  @return as dfq_graph_load(); ::DFQ_E_INVALID for an option that the network cannot have. */
+ *  @return as dfq_graph_load(); ::DFQ_E_INVALID for an option that the network cannot have, and for
+ *          a name whose width, depth, heads or the like its tensors contradict. */
 DFQ_CHECKED dfq_status dfq_graph_load_with(dfq_context *context, const char *path,
                                            const dfq_load_options *options, dfq_graph **out_graph);
 
@@ -220,7 +221,8 @@ DFQ_CHECKED dfq_status dfq_graph_load_with(dfq_context *context, const char *pat
  *  @return ::DFQ_E_IO (cannot be read), ::DFQ_E_CORRUPT (no safetensors, a header that contradicts
  *          the file, a missing or unknown tensor), ::DFQ_E_SHAPE, ::DFQ_E_NUMERIC (NaN or infinite
  *          weights, variances below zero or all zero), ::DFQ_E_UNSUPPORTED (dtype, architecture,
- *          a convolutional network without BatchNorm), ::DFQ_E_NOMEM. */
+ *          a convolutional network without BatchNorm), ::DFQ_E_INVALID (a name whose width, depth,
+ *          heads or the like the tensors contradict), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_load(dfq_context *context, const char *path, const char *arch,
                                       dfq_graph **out_graph);
 

@@ -53,6 +53,12 @@ typedef enum dfqi_family_turn {
     DFQI_TURN_ALWAYS    /* before all, whatever the name is */
 } dfqi_family_turn;
 
+/* What a name says and the tensors contradict: "width", "192", "384". */
+typedef struct dfqi_contradiction {
+    const char *what;
+    char name[64], file[64];
+} dfqi_contradiction;
+
 /* Metadata that a family adds to those of all. */
 enum { DFQI_FAMILY_META = 3 };
 
@@ -100,6 +106,8 @@ typedef struct dfqi_family_row {
      * with it. Returns false if the name belongs to a network with other tensors. NULL: names of
      * this family say nothing. */
     bool (*name)(dfqi_arch *a, const char *name, int32_t source);
+    /* Do the tensors contradict what a name says? Fills *out. NULL: never. */
+    bool (*contradicts)(const dfqi_arch *a, const char *name, dfqi_contradiction *out);
     /* The final check: do tensors and properties fit together? NULL: always. */
     DFQI_CHECKED dfq_status (*check)(dfq_context *ctx, const char *path, const dfqi_arch *a);
     /* "a 12-block vision transformer" */
@@ -180,6 +188,17 @@ bool dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source);
 bool dfqi_mobilenet_name(dfqi_arch *a, const char *name, int32_t source);
 bool dfqi_swin_name(dfqi_arch *a, const char *name, int32_t source);
 bool dfqi_inverted_name(dfqi_arch *a, const char *name, int32_t source);
+/* transformers has hyphens where timm has underscores. */
+void dfqi_name_plain(const char *name, char out[DFQI_NAME_MAX]);
+/* DFQ_E_INVALID where the tensors of a file contradict the name that its reader gave. */
+DFQI_CHECKED dfq_status dfqi_name_check(dfq_context *ctx, const char *path, const char *name,
+                                        const dfqi_arch *a);
+/* For the rows' `contradicts` (contradiction.c). */
+bool dfqi_vit_contradicts(const dfqi_arch *a, const char *name, dfqi_contradiction *out);
+bool dfqi_swin_contradicts(const dfqi_arch *a, const char *name, dfqi_contradiction *out);
+bool dfqi_resnet_contradicts(const dfqi_arch *a, const char *name, dfqi_contradiction *out);
+bool dfqi_mobilenet_contradicts(const dfqi_arch *a, const char *name, dfqi_contradiction *out);
+bool dfqi_inverted_contradicts(const dfqi_arch *a, const char *name, dfqi_contradiction *out);
 /* The tensor `name` of the given rank; the error text says that `expected` needs it. */
 DFQI_CHECKED dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char *path,
                                          const char *name, int32_t rank, const char *expected,

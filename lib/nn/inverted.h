@@ -19,6 +19,8 @@ const dfqi_inverted_row *dfqi_inverted_form_of(const dfqi_arch *a);
 /* The form whose stages are those; DFQI_INVERTED_FORMS if there is none. */
 dfqi_inverted_form dfqi_inverted_find_form(const char *kernels, const char *squeeze);
 
+/* So many times as many channels: a multiple of 8, not more than a tenth below. */
+int32_t dfqi_inverted_channels(int32_t channels, double width);
 /* The size of an EfficientNet: 0 of B0 or Lite0, 1 of B1 ...; -1: none that is known. */
 int32_t dfqi_inverted_size(const dfqi_arch *a);
 /* Its usual image, and the share of the crop. */

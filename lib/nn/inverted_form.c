@@ -44,8 +44,7 @@ static const struct size {
              {1.8, 2.6, 528, 0.942f}, {2.0, 3.1, 600, 0.949f}, {2.2, 3.6, 672, 0.954f}};
 enum { SIZES = sizeof sizes / sizeof *sizes, LITES = 5 };
 
-/* Channels are multiples of 8, and not more than a tenth below. */
-static int32_t channels_of(int32_t channels, double width)
+int32_t dfqi_inverted_channels(int32_t channels, double width)
 {
     const double want = channels * width;
     int32_t n = (int32_t)(want + 4) / 8 * 8;
@@ -58,11 +57,11 @@ static bool has_size(const dfqi_inverted_arch *c, const struct size *s, bool lit
     static const int8_t units[DFQI_INVERTED_STAGES] = {1, 2, 2, 3, 3, 4, 1};
     static const int16_t out[DFQI_INVERTED_STAGES] = {16, 24, 40, 80, 112, 192, 320};
     int32_t count[DFQI_INVERTED_STAGES] = {0};
-    bool same = c->stem == (lite ? 32 : channels_of(32, s->width));
+    bool same = c->stem == (lite ? 32 : dfqi_inverted_channels(32, s->width));
     for (int32_t i = 0; i < c->n_blocks; i++) {
         const dfqi_inverted_block *b = &c->blocks[i];
         count[b->stage]++;
-        same = same && b->out == channels_of(out[b->stage], s->width);
+        same = same && b->out == dfqi_inverted_channels(out[b->stage], s->width);
     }
     for (int32_t i = 0; i < DFQI_INVERTED_STAGES; i++) {
         bool fixed = lite && (i == 0 || i + 1 == DFQI_INVERTED_STAGES);

@@ -113,6 +113,15 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
                      path);
 }
 
+/* Whether the name is one of a network with such tensors, as the row's `name`. */
+static bool ask_name(dfqi_arch *a, const char *name, int32_t source)
+{
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    char plain[DFQI_NAME_MAX];
+    dfqi_name_plain(name, plain);
+    return !row->name || row->name(a, plain, source);
+}
+
 /* The file's name without folders and ending: people keep the architecture's. */
 static void take_file_name(const char *path, dfqi_arch *a)
 {
@@ -128,16 +137,16 @@ static void take_file_name(const char *path, dfqi_arch *a)
     if (n >= sizeof name) return;
     snprintf(name, sizeof name, "%.*s", (int)n, base);
     dfqi_arch before = *a;
-    (void)dfqi_family_get(a->family)->name(a, name, DFQ_SOURCE_FILE_NAME);
+    (void)ask_name(a, name, DFQ_SOURCE_FILE_NAME);
     if (memcmp(before.source, a->source, sizeof a->source) != 0)
         snprintf(a->name, sizeof a->name, "%s", name);
     dfqi_printable(a->name);
 }
 
-/* The caller or the file called the network `name`, which has other tensors: it gets the name that
- * its tensors give. */
+/* The file calls the network `name`, which has other tensors: it gets the name that its tensors
+ * give. */
 static dfq_status drop_name(const dfqi_safetensors *st, const char *path, const char *name,
-                            bool option, dfqi_arch *a)
+                            dfqi_arch *a)
 {
     const dfqi_family_row *row = dfqi_family_get(a->family);
     dfqi_arch plain = {.channels = a->channels, .family = a->family};
@@ -146,8 +155,8 @@ static dfq_status drop_name(const dfqi_safetensors *st, const char *path, const 
     memcpy(a->name, plain.name, sizeof a->name);
     row->describe(a, what, sizeof what);
     dfqi_log(st->ctx, DFQ_LOG_WARNING,
-             "%s: %s is \"%s\", which does not fit the tensors, those of %s", path,
-             option ? "the option arch" : "metadata architecture", dfqi_show(name, show), what);
+             "%s: metadata architecture is \"%s\", which does not fit the tensors, those of %s",
+             path, dfqi_show(name, show), what);
     return DFQ_OK;
 }
 
@@ -189,10 +198,11 @@ static dfq_status find_arch(const dfqi_safetensors *st, const char *path, const 
     DFQI_TRY(row->find(st, path, a));
     dfqi_naming_assume(naming, a);
     if (row->name && !name) take_file_name(path, a);
-    bool unfit = row->name && name && !row->name(a, name, DFQ_SOURCE_NAME);
+    const bool unfit = name && !ask_name(a, name, DFQ_SOURCE_NAME);
     DFQI_TRY(dfqi_prop_read_meta(st, path, a));
     DFQI_TRY(dfqi_config_check(st, path, a));
     if (o) DFQI_TRY(dfqi_prop_read_options(st->ctx, path, o, a));
+    if (o && o->arch) DFQI_TRY(dfqi_name_check(st->ctx, path, name, a));
     if (row->check) DFQI_TRY(row->check(st->ctx, path, a));
     dfqi_resize_settle(a);
     DFQI_TRY(check_resize(st->ctx, path, a));
@@ -200,7 +210,7 @@ static dfq_status find_arch(const dfqi_safetensors *st, const char *path, const 
     if (dfqi_prop_applies(a, DFQI_PROP_GRID))
         a->source[DFQI_PROP_GRID] = a->source[DFQI_PROP_IMAGE];
     /* logged after all steps that may fail, so that an error stands alone */
-    if (unfit) DFQI_TRY(drop_name(st, path, name, o && o->arch, a));
+    if (unfit) DFQI_TRY(drop_name(st, path, name, a));
     dfqi_prop_warn_unheard(st, path, a);
     log_assumed(st->ctx, path, a);
     return DFQ_OK;

@@ -202,6 +202,7 @@ const dfqi_family_row dfqi_family_resnet = {.names = {"resnet", "resnext", "wide
                                             .fits = fits,
                                             .find = find,
                                             .name = dfqi_resnet_name,
+                                            .contradicts = dfqi_resnet_contradicts,
                                             .check = check,
                                             .describe = describe,
                                             .units = units,

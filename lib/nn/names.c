@@ -2,10 +2,9 @@
  * transform with which accuracies were published. A name counts only if the tensors agree with
  * it. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "nn/inverted.h"
+#include "nn/names_priv.h"
 
 /* Marks an assumed property as coming from `source`. */
 static void settle(dfqi_arch *a, dfqi_prop p, int32_t source)
@@ -18,36 +17,19 @@ static void settle_transform(dfqi_arch *a, int32_t source)
     for (int p = DFQI_PROP_MEAN; p < DFQI_PROP_COUNT; p++) settle(a, (dfqi_prop)p, source);
 }
 
-/* Moves *text past `begin`, if it begins with it. */
-static bool skip(const char **text, const char *begin)
-{
-    size_t n = strlen(begin);
-    if (strncmp(*text, begin, n) != 0) return false;
-    *text += n;
-    return true;
-}
-
-/* A number of at most five digits; -1: there is none. */
-static int64_t number(const char **text)
-{
-    int64_t v = -1;
-    for (int i = 0; i < 5 && **text >= '0' && **text <= '9'; i++, (*text)++)
-        v = (v < 0 ? 0 : v * 10) + (**text - '0');
-    return v;
-}
-
 /* -- vision transformers ----------------------------------------------------------------------- */
 
-/* Sizes of timm's ViTs and DeiTs. "small" once was another network. */
-static const struct size {
-    const char *word;
-    int64_t width, heads;
-} sizes[] = {{"tiny_", 192, 3},       {"small_", 384, 6},    {"small_", 768, 8},
-             {"medium_", 512, 8},     {"base_", 768, 12},    {"large_", 1024, 16},
-             {"huge_", 1280, 16},     {"giant_", 1408, 16},  {"gigantic_", 1664, 16},
-             {"so150m_", 896, 14},    {"so400m_", 1152, 16}, {"little_", 320, 5},
-             {"betwixt_", 640, 10},   {"base_", 896, 14},    {"giant_", 1536, 24},
-             {"giantopt_", 1536, 16}, {"mediumd_", 512, 8},  {"so150m2_", 832, 13}};
+/* "small" once was another network. */
+static const dfqi_vit_size sizes[] = {
+    {"tiny", 192, 12, 3},     {"small", 384, 12, 6},        {"small", 768, 8, 8},
+    {"medium", 512, 12, 8},   {"base", 768, 12, 12},        {"large", 1024, 24, 16},
+    {"huge", 1280, 32, 16},   {"giant", 1408, 40, 16},      {"gigantic", 1664, 48, 16},
+    {"so150m", 896, 18, 14},  {"so400m", 1152, 27, 16},     {"little", 320, 14, 5},
+    {"dlittle", 320, 14, 5},  {"betwixt", 640, 12, 10},     {"base", 896, 12, 14},
+    {"giant", 1536, 40, 24},  {"giantopt", 1536, 40, 16},   {"mediumd", 512, 20, 8},
+    {"so150m2", 832, 21, 13}, {"xsmall", 256, 10, 4},       {"wee", 256, 14, 4},
+    {"dwee", 256, 14, 4},     {"intern300m", 1024, 24, 16}, {"b", 768, 12, 12},
+    {"l", 1024, 24, 16},      {"h", 1280, 32, 16}};
 
 /* The name's ending after "_224", and the mean and std with which such weights were trained. */
 enum { HALF, IMAGENET, RAW };
@@ -132,44 +114,42 @@ static void name_parts(dfqi_arch *a, uint32_t says, int32_t source)
     if ((says & GAP) || !(v->parts & DFQI_VIT_FC_NORM)) settle(a, DFQI_PROP_POOLING, source);
 }
 
-/* The size that a name begins with and that has the network's width; *at is then behind it. *sized:
- * it begins with some size. */
-static const struct size *find_size(const char **at, int64_t width, bool *sized)
+const dfqi_vit_size *dfqi_vit_size_at(const char **at, int64_t width)
 {
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        const char *behind = *at;
-        if (!skip(&behind, sizes[i].word)) continue;
-        *sized = true;
-        if (sizes[i].width != width) continue;
-        *at = behind;
-        return &sizes[i];
-    }
-    return NULL;
+    const dfqi_vit_size *found = NULL;
+    const size_t n = strcspn(*at, "_");
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (strlen(sizes[i].word) == n && strncmp(*at, sizes[i].word, n) == 0 &&
+            (!found || (found->width != width && sizes[i].width == width)))
+            found = &sizes[i];
+    if (found) *at += n + ((*at)[n] == '_');
+    return found;
 }
 
 bool dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source)
 {
     const char *at = name;
-    bool deit = skip(&at, "vit_deit_") || skip(&at, "deit_") || skip(&at, "deit3_"), sized = false;
-    if (!deit && !skip(&at, "vit_")) return true;
-    const struct size *known = find_size(&at, a->of.vit.width, &sized);
-    if (!known) return !sized;
-    (void)skip(&at, "distilled_");
-    if (!skip(&at, "patch")) return true;
-    if (number(&at) != a->of.vit.patch) return false;
+    bool deit = dfqi_name_skip(&at, "vit_deit_") || dfqi_name_skip(&at, "deit_") ||
+                dfqi_name_skip(&at, "deit3_");
+    if (!deit && !dfqi_name_skip(&at, "vit_")) return true;
+    const dfqi_vit_size *known = dfqi_vit_size_at(&at, a->of.vit.width);
+    if (!known || known->width != a->of.vit.width) return !known;
+    (void)dfqi_name_skip(&at, "distilled_");
+    if (!dfqi_name_skip(&at, "patch")) return true;
+    if (dfqi_name_number(&at) != a->of.vit.patch) return false;
     const bool jepa = strncmp(at, "_gap_", 5) == 0 && known->width == 768; /* I-JEPA's */
     uint32_t says = skip_infixes(&at);
-    a->of.vit.heads = jepa ? 16 : known->heads;
+    if (a->source[DFQI_PROP_HEADS] == DFQ_SOURCE_ASSUMED)
+        a->of.vit.heads = jepa ? 16 : known->heads;
     settle(a, DFQI_PROP_HEADS, source);
     name_parts(a, says, source);
-    const int64_t image = skip(&at, "_") ? number(&at) : 0;
+    const int64_t image = dfqi_name_skip(&at, "_") ? dfqi_name_number(&at) : 0;
     if (dfqi_same_size(dfqi_square(image), a->image)) settle(a, DFQI_PROP_IMAGE, source);
     if (!(says & CLIP)) name_transform(a, deit || (says & DINOV2) != 0, at, source);
     return true;
 }
 
-/* timm's "swin_tiny_patch4_window7_224", the same with hyphens in transformers, and torchvision's
- * "swin_t". */
+/* timm's and transformers' "swin_tiny_patch4_window7_224", and torchvision's "swin_t". */
 bool dfqi_swin_name(dfqi_arch *a, const char *name, int32_t source)
 {
     static const char *const words[] = {"tiny", "small", "base", "large"};
@@ -179,17 +159,17 @@ bool dfqi_swin_name(dfqi_arch *a, const char *name, int32_t source)
         for (int p = 0; p < DFQI_PROP_COUNT; p++) settle(a, (dfqi_prop)p, source);
         return true;
     }
-    for (int i = 0; i < 4 && at == name; i++)
-        for (int k = 0; k < 2 && at == name; k++) {
-            snprintf(begin, sizeof begin, "swin%c%s%c", "_-"[k], words[i], "_-"[k]);
-            (void)skip(&at, begin);
-        }
-    if (at == name || !skip(&at, "patch")) return true;
-    int64_t patch = number(&at), window = -1, image = -1;
-    if (*at++ && skip(&at, "window")) window = number(&at);
-    if (window > 0 && *at++) image = number(&at);
-    if (patch != a->of.swin.patch || !dfqi_same_size(dfqi_square(window), a->of.swin.window[0]))
-        return false;
+    for (int i = 0; i < 4 && at == name; i++) {
+        snprintf(begin, sizeof begin, "swin_%s_", words[i]);
+        (void)dfqi_name_skip(&at, begin);
+    }
+    if (at == name || !dfqi_name_skip(&at, "patch")) return true;
+    int64_t patch = dfqi_name_number(&at), window, image = -1;
+    if (patch != a->of.swin.patch) return false;
+    if (!dfqi_name_skip(&at, "_window")) return true;
+    window = dfqi_name_number(&at);
+    if (!dfqi_same_size(dfqi_square(window), a->of.swin.window[0])) return false;
+    if (dfqi_name_skip(&at, "_")) image = dfqi_name_number(&at);
     if (image > 0 && image <= 4096 && a->source[DFQI_PROP_IMAGE] == DFQ_SOURCE_ASSUMED) {
         a->image = dfqi_square(image);
         dfqi_vit_transform(a);
@@ -200,8 +180,7 @@ bool dfqi_swin_name(dfqi_arch *a, const char *name, int32_t source)
 
 /* -- convolutional networks -------------------------------------------------------------------- */
 
-/* Convolutions on the residual paths, the first, and the classifier. */
-static int64_t layers_of(const dfqi_arch *a)
+int64_t dfqi_resnet_layers(const dfqi_arch *a)
 {
     int64_t units = 0;
     for (int s = 0; s < DFQI_STAGES; s++) units += a->of.cnn.units[s];
@@ -218,11 +197,14 @@ static bool knows_statistics(const dfqi_arch *a)
 bool dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source)
 {
     const char *at = name;
-    (void)(skip(&at, "tv_") || skip(&at, "wide_"));
-    int64_t layers = skip(&at, "resnet") || skip(&at, "resnext") ? number(&at) : -1;
-    if (layers != layers_of(a)) return layers < 0;
-    bool b = a->of.cnn.bottleneck && skip(&at, "b"); /* pytorchcv's, with the stride in the 3x3 */
-    bool cifar = skip(&at, "_cifar"), three = a->of.cnn.units[DFQI_STAGES - 1] == 0;
+    (void)(dfqi_name_skip(&at, "tv_") || dfqi_name_skip(&at, "wide_"));
+    int64_t layers = dfqi_name_skip(&at, "resnet") || dfqi_name_skip(&at, "resnext")
+                         ? dfqi_name_number(&at)
+                         : -1;
+    if (layers != dfqi_resnet_layers(a)) return layers < 0;
+    bool b = a->of.cnn.bottleneck &&
+             dfqi_name_skip(&at, "b"); /* pytorchcv's, with the stride in the 3x3 */
+    bool cifar = dfqi_name_skip(&at, "_cifar"), three = a->of.cnn.units[DFQI_STAGES - 1] == 0;
     if (a->of.cnn.small != (cifar || three)) return true;
     if (b) a->of.cnn.stride_first = 0;
     for (int p = 0; p < DFQI_PROP_MEAN; p++) settle(a, (dfqi_prop)p, source);
@@ -239,16 +221,24 @@ bool dfqi_mobilenet_name(dfqi_arch *a, const char *name, int32_t source)
     return true;
 }
 
-/* The size in the name of an EfficientNet, or the form of a MobileNet; false if the tensors have
- * another. *at is moved past it. */
-static bool is_inverted(const dfqi_arch *a, const char **at)
+/* Is `at`, a name without "tf_", that of such a network: of its form, and of its size if one is
+ * said? Pruned EfficientNets and TinyNets have channels of no size. */
+static bool is_inverted(const dfqi_arch *a, const char *at)
 {
+    static const char mobile[] = "mobilenet";
     const dfqi_inverted_form form = a->of.inverted.form;
-    const bool efficient = form <= DFQI_INVERTED_LITE;
-    const char *const kind = form == DFQI_INVERTED_LITE ? "lite" : "b";
-    if (!efficient) return skip(at, dfqi_inverted_form_of(a)->name);
-    if (!skip(at, "efficientnet_") && !skip(at, "efficientnet-")) return false;
-    return skip(at, kind) && number(at) == dfqi_inverted_size(a);
+    const int32_t size = dfqi_inverted_size(a);
+    if (form > DFQI_INVERTED_LITE) {
+        if (!dfqi_name_skip(&at, mobile)) return false;
+        (void)dfqi_name_skip(&at, "_");
+        return dfqi_name_skip(&at, dfqi_inverted_form_of(a)->name + strlen(mobile));
+    }
+    if (dfqi_name_skip(&at, "tinynet_")) return form == DFQI_INVERTED_EFFICIENTNET && size < 0;
+    if (!dfqi_name_skip(&at, "efficientnet")) return false;
+    if (*at == '\0') return true;
+    if (strstr(at, "_pruned")) return form == DFQI_INVERTED_EFFICIENTNET && size < 0;
+    return dfqi_name_skip(&at, form == DFQI_INVERTED_LITE ? "_lite" : "_b") && size >= 0 &&
+           dfqi_name_number(&at) == size;
 }
 
 /* mean and std of timm's weights, as far as their tag tells: half of those from TensorFlow and of
@@ -268,12 +258,10 @@ bool dfqi_inverted_name(dfqi_arch *a, const char *name, int32_t source)
 {
     dfqi_inverted_arch *c = &a->of.inverted;
     const char *at = name;
-    const bool tf = skip(&at, "tf_"), pruned = strstr(at, "_pruned") != NULL;
-    if (strcmp(at, "efficientnet") == 0 || strncmp(at, "tinynet_", 8) == 0) {
-        ;
-    } else if (!pruned && !is_inverted(a, &at)) {
-        return strncmp(at, "efficientnet", 12) != 0 && strncmp(at, "mobilenetv", 10) != 0;
-    }
+    const bool tf = dfqi_name_skip(&at, "tf_"), pruned = strstr(at, "_pruned") != NULL;
+    if (!is_inverted(a, at))
+        return strncmp(at, "efficientnet", 12) != 0 && strncmp(at, "mobilenet", 9) != 0 &&
+               strncmp(at, "tinynet_", 8) != 0;
     if (c->keys != DFQI_INVERTED_TIMM) {
         for (int p = 0; p < DFQI_PROP_COUNT; p++) settle(a, (dfqi_prop)p, source);
         return true;

@@ -19,6 +19,7 @@ TCase *dfqt_optim_case(void);
 TCase *dfqt_positions_case(void);
 TCase *dfqt_rotate_case(void);
 TCase *dfqt_sources_case(void);
+TCase *dfqt_contradiction_case(void);
 TCase *dfqt_stem_case(void);
 TCase *dfqt_supernet_case(void);
 TCase *dfqt_supernet_hand_case(void);

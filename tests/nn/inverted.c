@@ -172,14 +172,15 @@ START_TEST(test_padding)
     dfqi_arch a;
     loading l;
     begin(&l, &efficient);
-    refused(&l, "tf_efficientnet_b3", DFQ_E_UNSUPPORTED, "key conv_padding");
+    refused(&l, "tf_efficientnet_b3", DFQ_E_INVALID, "(network: efficientnet_b?)");
+    refused(&l, "mine", DFQ_E_UNSUPPORTED, "architecture \"mine\" is not known");
     dfqt_file_meta(&l.f, "conv_padding", "same");
     ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
     ck_assert(a.of.inverted.same == 1 && a.source[DFQI_PROP_CONV_PADDING] == DFQ_SOURCE_METADATA);
     dfqt_loading_end(&l);
     const dfqi_arch mobile = arch_of(&kinds[2]);
     begin(&l, &mobile);
-    ck_assert_int_eq(load(&l, "mobilenetv2_035", &a), DFQ_OK);
+    ck_assert_int_eq(load(&l, "mobilenetv2", &a), DFQ_OK);
     ck_assert(a.of.inverted.same == 0 && a.eps == 1e-5f);
     dfqt_loading_end(&l);
 }

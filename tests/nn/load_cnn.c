@@ -174,7 +174,8 @@ START_TEST(test_variants)
     dfqt_loading_end(&l);
     b = arch_of(&kinds[6]);
     begin(&l, &b);
-    ck_assert_int_eq(load(&l, "resnet50b", &a), DFQ_OK);
+    dfqt_file_meta(&l.f, "architecture", "resnet50b");
+    ck_assert_int_eq(load(&l, NULL, &a), DFQ_OK);
     ck_assert_int_eq(a.of.cnn.stride_first, 0);
     dfqt_loading_end(&l);
     b = arch_of(&kinds[2]);

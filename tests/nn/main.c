@@ -22,6 +22,7 @@ int main(void)
     suite_add_tcase(s, dfqt_load_cnn_case());
     suite_add_tcase(s, dfqt_inverted_case());
     suite_add_tcase(s, dfqt_sources_case());
+    suite_add_tcase(s, dfqt_contradiction_case());
     suite_add_tcase(s, dfqt_stem_case());
     suite_add_tcase(s, dfqt_golden_case());
     suite_add_tcase(s, dfqt_golden_cnn_case());

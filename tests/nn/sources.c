@@ -224,7 +224,7 @@ END_TEST
 /* Options win over metadata, these over names. */
 START_TEST(test_order)
 {
-    dfqi_arch want = dfqt_arch(224, 16, 192, 1, 3), a;
+    dfqi_arch want = dfqt_arch(224, 16, 192, 12, 3), a;
     const float mean[3] = {0.1f, 0.2f, 0.3f}, std[3] = {1, 2, 3};
     dfq_load_options o = {.struct_size = sizeof o};
     loading l;
@@ -250,6 +250,7 @@ START_TEST(test_order)
         ck_assert_int_eq(a.source[p], from);
     }
     o.arch = "vit_tiny_patch16_224";
+    fails(&l, &o, DFQ_E_INVALID, "(heads: 6)"); /* the option counts before the metadata */
     o.mean = mean;
     o.std = std;
     o.heads = 12;

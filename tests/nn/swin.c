@@ -220,10 +220,13 @@ START_TEST(test_image)
     scene s;
     begin(&s, TIMM);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const dfq_load_options o = {.struct_size = sizeof o, .arch = cases[i].arch};
+        dfqi_st_meta named = {(char *)(uintptr_t) "architecture", (char *)(uintptr_t)cases[i].arch};
         dfqi_arch a;
         dfqi_network net;
-        ck_assert_msg(dfqt_take(&s.st, cases[i].path, &o, &a, &net) == DFQ_OK, "%s", s.ctx->error);
+        s.st.meta = &named;
+        s.st.n_meta = cases[i].arch != NULL;
+        ck_assert_msg(dfqt_take(&s.st, cases[i].path, NULL, &a, &net) == DFQ_OK, "%s",
+                      s.ctx->error);
         ck_assert_int_eq(a.image.height, cases[i].image);
         ck_assert_int_eq(a.source[DFQI_PROP_IMAGE], cases[i].source);
         dfqi_network_fini(&net);
