@@ -77,7 +77,7 @@ typedef enum dfqi_distance {
 } dfqi_distance;
 
 typedef struct dfqi_kernels {
-    const char *name; /* "ref", "avx512+libxsmm", ... */
+    const char *name; /* "ref", "avx2", "avx512+libxsmm", ... */
 
     /* -- matrix products ------------------------------------------------------------------- */
 
@@ -260,7 +260,7 @@ typedef struct dfqi_kernels {
 } dfqi_kernels;
 
 /* The best table for this machine, or the one that DFQ_KERNELS names: by its name
- * ("avx2+libxsmm"), the best one with that part in its name ("ref", "blis", "avx2", ...), or the
+ * ("avx512+libxsmm"), the best one with that part in its name ("ref", "blis", "avx2", ...), or the
  * best one of the level of an integer table (int_kernel.h). An unknown or unusable name falls back
  * to the best table with a warning in the log.
  * Chosen once per process; static memory, thread safe. */

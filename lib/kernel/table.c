@@ -1,7 +1,6 @@
-/* The kernel tables of this machine, best first: each usable vector level is combined with each
- * usable source of matrix products, and the plain C table is last. They are built once per
- * process. */
-#include <pthread.h>
+/* The kernel tables of this machine, best first: each usable vector level, with each usable source
+ * of matrix products unless it has its own. Where no level needs them, the sources go with plain
+ * C. The plain C table is last. They are built once per process. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,10 +55,18 @@ static bool append(const part *a, const part *b)
     return true;
 }
 
-/* One vector level (NULL: none) with all sources of products; alone if there is none. */
+static bool has_products(const part *level)
+{
+    dfqi_kernels t = dfqi_kernels_ref;
+    return level && level->use(&t) && t.gemm != dfqi_kernels_ref.gemm;
+}
+
+/* One vector level (NULL: none) with all sources of products; alone if there is none or it has its
+ * own. */
 static bool append_level(const part *level)
 {
     bool any = false;
+    if (has_products(level)) return append(level, NULL);
     for (const part *p = product_parts; p->use; p++) any = append(level, p) || any;
     return any || (level && append(level, NULL));
 }
@@ -89,9 +96,10 @@ static const dfqi_kernels *find(const char *wanted)
 
 static void build(void)
 {
-    bool any = false;
-    for (const part *p = vector_parts; p->use; p++) any = append_level(p) || any;
-    if (!any) append_level(NULL);
+    bool joined = false; /* a level with a source of products */
+    for (const part *p = vector_parts; p->use; p++)
+        if (append_level(p) && !has_products(p)) joined = true;
+    if (!joined) append_level(NULL);
     tables[n_tables++] = dfqi_kernels_ref;
 
     const char *wanted = getenv("DFQ_KERNELS");

@@ -11,12 +11,13 @@
 
 extern const dfqi_kernels dfqi_kernels_ref; /* complete: every other table starts as its copy */
 
-/* Matrix products; those with a packed operand unless they are better already (AVX-512). */
+/* Matrix products; those with a packed operand unless they are better already (AVX-512). For levels
+ * without products of their own. */
 bool dfqi_kernels_use_xsmm(dfqi_kernels *t);
 bool dfqi_kernels_use_blis(dfqi_kernels *t);
 
-/* All slots but the matrix products, including packing; AVX-512 has those with a packed operand. It
- * runs before the sources of products, which use its packing. */
+/* All slots; AVX-512 has of the products only those with a packed operand. It runs before the
+ * sources of products, which use its packing. */
 bool dfqi_kernels_use_avx2(dfqi_kernels *t);
 bool dfqi_kernels_use_avx512(dfqi_kernels *t);
 

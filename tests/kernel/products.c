@@ -29,8 +29,9 @@ static double bound(int64_t k)
            5e-8 * (double)k; /* in order, so a partial sum of size sqrt(k) is rounded k times */
 }
 
-static const int64_t fixed[][3] = {{1, 1, 1},      {24, 64, 64}, {197, 197, 64}, {197, 64, 197},
-                                   {48, 40, 2000}, {6, 5, 1},    {25, 129, 770}, {3, 81, 0}};
+static const int64_t fixed[][3] = {{1, 1, 1},      {24, 64, 64},  {197, 197, 64}, {197, 64, 197},
+                                   {48, 40, 2000}, {6, 5, 1},     {25, 129, 770}, {3, 81, 0},
+                                   {70, 600, 400}, {405, 20, 520}};
 enum { N_FIXED = sizeof fixed / sizeof fixed[0], N_ROUNDS = N_FIXED + 24 };
 
 static void shape(pool *p, int round, int64_t *m, int64_t *n, int64_t *k)

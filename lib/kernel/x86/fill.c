@@ -6,6 +6,9 @@
 void ISA(fill)(dfqi_kernels *t)
 {
     t->pack = ISA(pack);
+#if !defined(__AVX512F__) /* with AVX-512, libxsmm is faster */
+    t->gemm = ISA(gemm);
+#endif
     t->gemm_packed = ISA(gemm_packed);
     t->gemm_nt = ISA(gemm_nt);
     t->minus_nt = ISA(minus_nt);

@@ -11,7 +11,9 @@
 
 void ISA(pack)(int trans, int64_t k, int64_t n, const float *b, int64_t ldb, float *out);
 
-/* AVX-512 alone has these. */
+/* AVX2 alone has this one. */
+void ISA(gemm)(int trans_a, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+               const float *b, int64_t ldb, int accumulate, float *c, int64_t ldc);
 void ISA(gemm_packed)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
                       const float *packed, const float *bias, float *c, int64_t ldc);
 void ISA(gemm_nt)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
