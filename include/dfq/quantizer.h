@@ -31,7 +31,7 @@ enum {
 enum {
     DFQ_QUANTIZER_WEIGHT = 0, /**< symmetric, one scale for each output channel */
     DFQ_QUANTIZER_UNIFORM =
-        1, /**< scale and zero point: q = clamp(round(x / scale + zero_point), qmin, qmax) */
+        1, /**< scale and zero point: q = clamp(round(x / scale) + zero_point, qmin, qmax) */
     DFQ_QUANTIZER_LOG = 2, /**< q = round(-2 log2(x / top)), base sqrt(2); above `qmax` 0:
                                     b bits are 2^b - 1 powers, and zero */
     DFQ_QUANTIZER_WEIGHT_MINMAX =

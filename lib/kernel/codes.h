@@ -6,17 +6,10 @@
 #include <float.h>
 #include <math.h>
 
-/* clamp(rint(x / scale + zero_point), qmin, qmax), `zero_point` whole. NaN stays NaN. */
+/* clamp(rint(x / scale) + zero_point, qmin, qmax), `zero_point` whole: it is added behind the
+ * rounding, as in ONNX's QuantizeLinear. NaN stays NaN. */
 static inline float dfqi_code_uniform(float x, float scale, float zero_point, float qmin,
                                       float qmax)
-{
-    float q = rintf(x / scale + zero_point);
-    return q < qmin ? qmin : q > qmax ? qmax : q;
-}
-
-/* The code on the grid of a row: the zero point is added behind the rounding, as in ONNX's
- * QuantizeLinear. */
-static inline float dfqi_code_row(float x, float scale, float zero_point, float qmin, float qmax)
 {
     float q = rintf(x / scale) + zero_point;
     return q < qmin ? qmin : q > qmax ? qmax : q;

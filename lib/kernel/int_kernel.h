@@ -13,7 +13,7 @@
  *     y = y + bias[j]                                             where there is one
  *     y = y + add[i,j]     or     y + (float)(code - z) * s       the same
  *     y = min(max(y, 0), cap)                                     relu
- *     code = clamp(rint(y / scale + rint(zero_point)), qmin, qmax) - qmin
+ *     code = clamp(rint(y / scale) + rint(zero_point), qmin, qmax) - qmin
  *
  * int32 holds t for k up to DFQI_INT_K. NaN in a scale makes its row or column of y NaN. */
 #ifndef DFQI_INT_KERNEL_H

@@ -52,7 +52,7 @@ int dfqi_winograd_pays(const dfqi_conv_shape *s);
 /* Floats of scratch that each winograd slot needs for this shape. */
 size_t dfqi_winograd_scratch(const dfqi_conv_shape *s);
 
-/* A uniform quantization grid: q = clamp(rint(x / scale + rint(zero_point)), qmin, qmax) and
+/* A uniform quantization grid: q = clamp(rint(x / scale) + rint(zero_point), qmin, qmax) and
  * x^ = (q - rint(zero_point)) * scale. `scale` and `zero_point` have `n_scales` entries: 1 (per
  * tensor) or one per column. Scales are > 0. zero_point NULL: 0. */
 typedef struct dfqi_grid {
@@ -224,7 +224,7 @@ typedef struct dfqi_kernels {
                       const float *scale_in, float *y, float *scale_out);
     /* Weights on a grid from the smallest value a to the largest b of each row (AIT):
      * scale = max(b - a, 1e-8) / (2^bits - 1); zero_point = -(rint(a / scale) + 2^(bits-1));
-     * q = clamp(rint(w / scale + zero_point), -2^(bits-1), 2^(bits-1) - 1);
+     * q = clamp(rint(w / scale) + zero_point, -2^(bits-1), 2^(bits-1) - 1);
      * y = (q - zero_point) * scale. scale_out and zero_point_out [rows] may be NULL. y may be w.
      * All slots divide w by the scale, as ONNX does. The published code multiplies by 1 / scale;
      * then a value within an ulp of a tie may get the next code. */

@@ -127,7 +127,8 @@ static void codes_part(void *arg, int64_t i, int32_t thread)
     int32_t odd = 0;
     for (int64_t k = 0; k < rows * w->cols; k++) {
         int64_t g = columns ? k % w->cols : k / w->cols;
-        float code = dfqi_code_row(w->x[at + k], scale[g], zero_point[g], w->q->qmin, w->q->qmax);
+        float code =
+            dfqi_code_uniform(w->x[at + k], scale[g], zero_point[g], w->q->qmin, w->q->qmax);
         odd |= code != code;
         w->codes[at + k] = (int8_t)(code == code ? (int32_t)code : 0);
     }

@@ -45,7 +45,7 @@ class LsqFunction(torch.autograd.Function):
     def forward(ctx, x, scale, zero_point, qmin, qmax, g):
         zr = zero_point.round()
         v = x / scale + zr
-        q = v.clamp(qmin, qmax).round()
+        q = ((x / scale).round() + zr).clamp(qmin, qmax)
         inside = (v >= qmin) & (v <= qmax)
         dscale = q - zr - torch.where(inside, x / scale, torch.zeros_like(x))
         ctx.save_for_backward(inside, dscale, scale)

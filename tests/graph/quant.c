@@ -34,7 +34,7 @@ static void fq_one(float x, float dy, float scale, float zero_point, double *y, 
 {
     float v = x / scale + rintf(zero_point);
     double z = rint((double)zero_point), dq = (double)dy;
-    double q = v < -4 ? -4 : v > 3 ? 3 : (double)rintf(v);
+    double q = fmin(fmax((double)rintf(x / scale) + z, -4), 3);
     int inside = v >= -4 && v <= 3;
     *y = (q - z) * (double)scale;
     *dx = inside ? dq : 0;

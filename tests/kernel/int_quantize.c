@@ -50,7 +50,7 @@ static void fake(const dfqi_kernels *f, int64_t cols, int bits, int is_signed, c
 static int32_t code_of(float x, int bits, int is_signed, float scale, float zero_point)
 {
     float qmax = ldexpf(1.0f, bits - is_signed) - 1.0f, qmin = is_signed ? -qmax : 0.0f;
-    return (int32_t)(isnan(scale) ? qmin : dfqi_code_row(x, scale, zero_point, qmin, qmax));
+    return (int32_t)(isnan(scale) ? qmin : dfqi_code_uniform(x, scale, zero_point, qmin, qmax));
 }
 
 /* The same codes q on one zero point; 0 where a row has none. */

@@ -38,7 +38,7 @@ static void slot_fq(const dfqi_kernels *t, pool *p)
             size_t c = q.grid.n_scales > 1 ? i % (size_t)q.cols : 0;
             float scale = q.grid.scale[c],
                   zero_point = q.grid.zero_point ? rintf(q.grid.zero_point[c]) : 0.0f;
-            float code = rintf(q.x[i] / scale + zero_point);
+            float code = rintf(q.x[i] / scale) + zero_point;
             want[i] = (fminf(fmaxf(code, q.grid.qmin), q.grid.qmax) - zero_point) * scale;
         }
         t->fq(q.rows, q.cols, &q.grid, q.x, y);
@@ -50,6 +50,12 @@ static void slot_fq(const dfqi_kernels *t, pool *p)
     t->fq(1, 3, &g, sick, sick);
     ck_assert_float_nan(sick[0]);
     ck_assert(sick[1] == 3.5f && sick[2] == -4.0f);
+    /* As in ONNX, ties are those of x / scale: the zero point does not move them. */
+    float zero_point = 3.0f, ties[5] = {0.25f, 0.75f, 1.25f, -0.25f, -0.75f};
+    g = (dfqi_grid){&scale, &zero_point, 1, 0.0f, 15.0f};
+    t->fq(1, 5, &g, ties, ties);
+    ck_assert(ties[0] == 0.0f && ties[1] == 1.0f && ties[2] == 1.0f);
+    ck_assert(ties[3] == 0.0f && ties[4] == -1.0f);
 }
 
 static void slot_fq_bwd(const dfqi_kernels *t, pool *p)
@@ -68,7 +74,7 @@ static void slot_fq_bwd(const dfqi_kernels *t, pool *p)
             float scale = q.grid.scale[c],
                   zero_point = q.grid.zero_point ? rintf(q.grid.zero_point[c]) : 0.0f;
             float u = q.x[i] / scale, v = u + zero_point;
-            float code = fminf(fmaxf(rintf(v), q.grid.qmin), q.grid.qmax);
+            float code = fminf(fmaxf(rintf(u) + zero_point, q.grid.qmin), q.grid.qmax);
             bool in = v >= q.grid.qmin && v <= q.grid.qmax;
             want[i] = in ? dy[i] : 0.0f;
             want_scale[c] += dy[i] * (code - zero_point - (in ? u : 0.0f));

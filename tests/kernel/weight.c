@@ -50,7 +50,7 @@ static void range_of(int64_t cols, int bits, const float *w, float *scale, float
 static float code_of(int bits, float v, float scale, float zero_point)
 {
     float half = ldexpf(1.0f, bits - 1);
-    return fminf(fmaxf(rintf(v / scale + zero_point), -half), half - 1.0f);
+    return fminf(fmaxf(rintf(v / scale) + zero_point, -half), half - 1.0f);
 }
 
 static void slot_fq_weight_range(const dfqi_kernels *t, pool *p)
@@ -203,9 +203,8 @@ START_TEST(test_division_and_multiplication)
         float inverse = 15.0f / (scale * 15.0f);
         for (int c = 0; c < COLS; c++) {
             float q = code_of(4, row[c], scale, zero_point);
-            float p = fminf(fmaxf(rintf(inverse * row[c] + zero_point), -8.0f), 7.0f);
-            float tie =
-                fabsf(row[c] / scale + zero_point - floorf(row[c] / scale + zero_point) - 0.5f);
+            float p = fminf(fmaxf(rintf(inverse * row[c]) + zero_point, -8.0f), 7.0f);
+            float tie = fabsf(row[c] / scale - floorf(row[c] / scale) - 0.5f);
             if (p == q) continue;
             differ++;
             ck_assert(fabsf(p - q) == 1.0f && tie <= 2e-6f && c % 2 == 1);

@@ -23,7 +23,7 @@ static dfqi_row_grid grid_of(int64_t n, int bits, int is_signed, const float *x,
 /* NaN gets the smallest code. */
 static int32_t code_of(const dfqi_row_grid *g, float x)
 {
-    float q = dfqi_code_row(x, g->scale, g->zero_point, g->qmin, g->qmax);
+    float q = dfqi_code_uniform(x, g->scale, g->zero_point, g->qmin, g->qmax);
     return (int32_t)(isnan(q) ? g->qmin : q);
 }
 

@@ -2,9 +2,9 @@
  *
  * A code is the rounded quotient of a division. Multiplying by the reciprocal gives it as well,
  * unless the quotient is near a tie; then the division is done. The product is wrong by less than
- * 1.5 * 2^-23 of itself. On grids of rows it is at most 255.5, and "near" is 2^-14. The sum with a
- * zero point is wrong by less than 2^-13 where both are below 2^9, and "near" is 2^-12. Where that
- * does not hold, `far` is below 0, and each division is done. */
+ * 1.5 * 2^-23 of itself. On grids of rows it is at most 255.5, and "near" is 2^-14. On static ones
+ * what counts is below 2^9, and "near" is 2^-12; where the zero point is larger, `far` is below 0,
+ * and each division is done. */
 #ifndef DFQI_INT_X86_GRIDS_H
 #define DFQI_INT_X86_GRIDS_H
 
@@ -163,20 +163,20 @@ static inline void row_codes(const row_coder *g, int is_signed, int64_t cols, co
 /* -- static grids ------------------------------------------------------------------------------ */
 
 typedef struct static_coder {
-    vf scale, inverse, far, zero_point, most;
-    int offset, limit; /* -qmin, the largest code less qmin */
+    vf scale, inverse, far, most;
+    int offset, limit; /* the zero point and the largest code, less qmin */
 } static_coder;
 
 static inline static_coder static_coder_of(const dfqi_grid *g)
 {
-    const float zero_point = g->zero_point ? rintf(g->zero_point[0]) : 0.0f;
+    const float whole = g->zero_point ? rintf(g->zero_point[0]) : 0.0f;
+    const float zero_point = fminf(fmaxf(whole, -0x1p14f), 0x1p14f); /* 16 bits have room for it */
     const int fast = grid_is_ordinary(g->scale[0], zero_point);
     return (static_coder){.scale = vf_set(g->scale[0]),
                           .inverse = vf_set(1.0f / g->scale[0]),
                           .far = vf_set(fast ? grid_far : -1.0f),
-                          .zero_point = vf_set(zero_point),
-                          .most = vf_set(1024.0f),
-                          .offset = -(int)g->qmin,
+                          .most = vf_set(1024.0f + fabsf(zero_point)),
+                          .offset = (int)(zero_point - g->qmin),
                           .limit = (int)(g->qmax - g->qmin)};
 }
 
@@ -197,9 +197,9 @@ static inline void static_take_relu(static_coder *c, const dfqi_grid *g, float c
 static inline void static_round(const static_coder *g, const vf x[4], vi n[4])
 {
     vf v[4];
-    for (int i = 0; i < 4; i++) v[i] = vf_fma(x[i], g->inverse, g->zero_point);
+    for (int i = 0; i < 4; i++) v[i] = vf_mul(x[i], g->inverse);
     if (grid_is_near(v, g->far))
-        for (int i = 0; i < 4; i++) v[i] = vf_add(vf_div(x[i], g->scale), g->zero_point);
+        for (int i = 0; i < 4; i++) v[i] = vf_div(x[i], g->scale);
     for (int i = 0; i < 4; i++) n[i] = vi_round(vf_min(g->most, v[i]));
 }
 

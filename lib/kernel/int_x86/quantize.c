@@ -61,6 +61,7 @@ static void quantize_columns(int64_t cols, const dfqi_grid *g, const float *x, u
             n[k] = vi_set(0);
             if (c <= 0) continue;
             vf v = vf_div(vf_load_tail(x + i, c), vf_load_tail(g->scale + i, c));
+            v = vf_round(v);
             if (g->zero_point) v = vf_add(v, vf_round(vf_load_tail(g->zero_point + i, c)));
             n[k] = vi_round(vf_min(most, v));
         }

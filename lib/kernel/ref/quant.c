@@ -6,18 +6,13 @@
 
 #include "kernel/codes.h"
 
-static float clamp(float v, float qmin, float qmax)
-{
-    return v < qmin ? qmin : v > qmax ? qmax : v; /* NaN stays NaN */
-}
-
 void dfqi_ref_fq(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y)
 {
     for (int64_t r = 0; r < rows; r++, x += cols, y += cols) {
         for (int64_t c = 0; c < cols; c++) {
             int64_t i = g->n_scales > 1 ? c : 0;
             float z = g->zero_point ? rintf(g->zero_point[i]) : 0.0f;
-            y[c] = (clamp(rintf(x[c] / g->scale[i] + z), g->qmin, g->qmax) - z) * g->scale[i];
+            y[c] = (dfqi_code_uniform(x[c], g->scale[i], z, g->qmin, g->qmax) - z) * g->scale[i];
         }
     }
 }
@@ -30,7 +25,7 @@ static float fq_bwd_one(const dfqi_grid *g, int64_t i, float x, float dy, double
     float u = x / g->scale[i];
     float v = u + z;
     if (v >= g->qmin && v <= g->qmax) {
-        *dscale += (double)(dy * (rintf(v) - z - u));
+        *dscale += (double)(dy * (rintf(u) - u));
         return dy;
     }
     *dscale += (double)(dy * ((v < g->qmin ? g->qmin : g->qmax) - z));

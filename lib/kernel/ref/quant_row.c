@@ -30,7 +30,7 @@ void dfqi_ref_fq_row(int64_t rows, int64_t cols, int bits, int is_signed, const 
         ends e = ends_of(cols, x);
         dfqi_row_grid g = dfqi_row_grid_runtime(bits, is_signed, e.lo, e.hi, e.finite);
         for (int64_t c = 0; c < cols; c++)
-            y[c] = (dfqi_code_row(x[c], g.scale, g.zero_point, g.qmin, g.qmax) - g.zero_point) *
+            y[c] = (dfqi_code_uniform(x[c], g.scale, g.zero_point, g.qmin, g.qmax) - g.zero_point) *
                    g.scale;
         if (scale_out) scale_out[r] = g.scale;
         if (zero_point_out) zero_point_out[r] = g.zero_point;
@@ -42,7 +42,7 @@ static float scale_slope(int64_t cols, const dfqi_row_grid *g, const float *x, c
 {
     double sum = 0.0;
     for (int64_t c = 0; c < cols; c++) {
-        float q = dfqi_code_row(x[c], g->scale, g->zero_point, g->qmin, g->qmax);
+        float q = dfqi_code_uniform(x[c], g->scale, g->zero_point, g->qmin, g->qmax);
         sum += (double)(dy[c] * (q - g->zero_point - x[c] / g->scale));
     }
     return (float)sum;

@@ -11,7 +11,7 @@ typedef struct grid {
 
 static inline vf grid_code(const grid *g, vf x)
 {
-    vf code = vf_round(vf_add(vf_div(x, g->scale), g->zero_point));
+    vf code = vf_add(vf_round(vf_div(x, g->scale)), g->zero_point);
     return vf_min(g->qmax, vf_max(g->qmin, code));
 }
 

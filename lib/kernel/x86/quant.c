@@ -48,7 +48,7 @@ static inline fq_slopes fq_bwd(const grid *g, vf x, vf dy)
     vf u = vf_div(x, g->scale);
     vf v = vf_add(u, g->zero_point);
     vm in = vm_and(vf_le(g->qmin, v), vf_le(v, g->qmax));
-    vf inside = vf_sub(vf_sub(vf_round(v), g->zero_point), u);
+    vf inside = vf_sub(vf_round(u), u);
     vf outside = vf_sub(vf_select(vf_lt(v, g->qmin), g->qmin, g->qmax), g->zero_point);
     return (fq_slopes){vf_keep(in, dy), vf_mul(dy, vf_select(in, inside, outside)),
                        vf_drop(in, vf_mul(g->scale, dy))};
