@@ -437,6 +437,33 @@ START_TEST(hw_generator_is_constrained)
 }
 END_TEST
 
+/* A search begins from the trained generator, whatever an earlier search has made of it. */
+START_TEST(hw_generator_begins_anew)
+{
+    static world w;
+    const dfq_constraint limit = {sizeof(dfq_constraint), 0, 9};
+    dfq_context *ctx = dfqt_explore_context();
+    dfq_solver_options o = search_options();
+    dfq_tensor *p[2];
+    make_world(&w);
+    o.steps = 40;
+    dfqi_gen *g = make_gen(ctx, &w, 1);
+    for (int i = 0; i < 2; i++) {
+        dfqi_hw_params hw_params = dfqi_gen_hw_params(g);
+        dfqi_solver *s;
+        ck_assert_int_eq(dfqi_solver_new_with(ctx, &w.problem, &limit, 1, &o, &hw_params, &s),
+                         DFQ_OK);
+        ck_assert_int_eq(dfqi_solver_run(s), DFQ_OK);
+        ck_assert_int_eq(dfqi_solver_probabilities(s, &p[i]), DFQ_OK);
+        dfqi_solver_release(s);
+    }
+    ck_assert_int_eq(memcmp(p[0]->data, p[1]->data, TOTAL * sizeof(float)), 0);
+    for (int i = 0; i < 2; i++) dfq_tensor_release(p[i]);
+    dfqi_gen_release(g);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 /* A search with a hardware generator goes on from a checkpoint to the same bits. */
 START_TEST(hw_generator_checkpoint)
 {
@@ -557,6 +584,7 @@ TCase *dfqt_evaluator_case(void)
     tcase_add_test(c, generated_accelerators);
     tcase_add_test(c, searches_with_both_networks);
     tcase_add_test(c, hw_generator_is_constrained);
+    tcase_add_test(c, hw_generator_begins_anew);
     tcase_add_test(c, hw_generator_checkpoint);
     tcase_add_test(c, bad_tables);
     tcase_add_test(c, allocations_fail);

@@ -115,7 +115,8 @@ static dfq_status make_gradient(void *user, const double *dlogits, double *dp, d
 
 dfqi_hw_params dfqi_gen_hw_params(dfqi_gen *g)
 {
-    dfqi_mlp_get(&g->net, g->start);
+    if (!g->searched) dfqi_mlp_get(&g->net, g->start);
+    g->searched = true;
     return (dfqi_hw_params){.n = g->net.count,
                             .start = g->start,
                             .logits = make_logits,

@@ -35,7 +35,8 @@ DFQI_CHECKED dfq_status dfqi_gen_resume(dfqi_gen *g, dfqi_mlp_state state,
                                         const dfqi_gen_quality *q);
 int32_t dfqi_gen_arrays(const dfqi_gen *g, dfqi_mlp_array *out);
 
-/* What a search moves, from its parameters as they are; valid as long as `g`. */
+/* What a search moves. Each search begins from the trained parameters, whatever an earlier one has
+ * made of them. One search at a time; valid as long as `g`. */
 dfqi_hw_params dfqi_gen_hw_params(dfqi_gen *g);
 
 #endif

@@ -19,7 +19,8 @@ struct dfqi_gen {
     float *x;        /* [batch][cells] */
     float *wanted;   /* by hardware parameter [batch][choices]: the label, smoothed */
     int32_t *config; /* [batch] the label */
-    double *start;   /* [net.count] */
+    double *start;   /* [net.count] the trained parameters, once a search has asked for them */
+    bool searched;   /* `start` is taken: the network may have the parameters of a search */
 
     dfqi_mlp_pass one; /* of the search: one mixture, gradients to it and to the parameters */
     dfqi_id seed[DFQI_MLP_HEADS];

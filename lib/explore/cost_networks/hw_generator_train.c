@@ -252,6 +252,7 @@ dfq_status dfqi_gen_step(dfqi_gen *g, double *loss)
 {
     if (g->state.finished) return DFQ_OK;
     DFQI_TRY(begin(g));
+    g->searched = false;
     dfqi_gen_training *t = g->training;
     const dfqi_mlp_job job = {.net = &g->net,
                               .pass = &t->pass,
@@ -300,6 +301,7 @@ dfq_status dfqi_gen_resume(dfqi_gen *g, dfqi_mlp_state state, const dfqi_gen_qua
 {
     g->state = state;
     g->quality = *q;
+    g->searched = false;
     if (state.done == 0 || state.finished) return DFQ_OK;
     DFQI_TRY(begin(g));
     g->training->adam.done = state.done;
