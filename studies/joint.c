@@ -10,6 +10,7 @@
 
 #include <dfq/dfq.h>
 
+#include "api/handles.h"
 #include "api/sensitivity_priv.h"
 #include "base/progress.h"
 #include "base/rng.h"
@@ -49,29 +50,46 @@ static dfq_status choose(dfq_sensitivity *s, const dfq_bits_limits *l, dfq_bits_
     return status;
 }
 
+/* Latency and energy with all layers at one width. */
+static void cost_uniform(const dfq_sensitivity *s, int32_t bits, int64_t config, double *ms,
+                         double *mj)
+{
+    dfqi_pair *widths = calloc((size_t)s->table->n, sizeof *widths);
+    int32_t fused;
+    if (!widths) exit(1);
+    for (int32_t i = 0; i < s->table->n; i++)
+        widths[i] = (dfqi_pair){s->table->rows[i].has_weight ? bits : 0,
+                                s->table->rows[i].has_act ? bits : 0};
+    must(dfqi_bits_exact(&s->costs, widths, config, ms, mj, &fused));
+    free(widths);
+}
+
 /* Limits that all layers at one width meet on a good accelerator, by up to a tenth. */
 static void draw(const dfq_sensitivity *s, dfqi_rng *rng, dfq_bits_limits *l)
 {
     const dfqi_bits_costs *c = &s->costs;
     int64_t best = -1;
-    double least = INFINITY;
+    double least = INFINITY, ms, mj;
     for (int i = 0; i < DRAWN; i++) {
         int64_t k = (int64_t)dfqi_rng_below(rng, (uint32_t)c->n_configs);
-        double product = c->base_ms[k] * c->base_mj[k] * c->base_mm2[k];
+        cost_uniform(s, c->widest, k, &ms, &mj);
+        double product = ms * mj * c->base_mm2[k];
         if (product < least) least = product, best = k;
     }
-    dfqi_pair *widths = calloc((size_t)s->table->n, sizeof *widths);
-    if (!widths) exit(1);
-    int32_t bits = 3 + (int32_t)dfqi_rng_below(rng, 5), fused;
-    for (int32_t i = 0; i < s->table->n; i++)
-        widths[i] = (dfqi_pair){s->table->rows[i].has_weight ? bits : 0,
-                                s->table->rows[i].has_act ? bits : 0};
-    must(dfqi_bits_exact(c, widths, best, &l->latency_ms, &l->energy_mj, &fused));
+    int32_t bits = 3 + (int32_t)dfqi_rng_below(rng, 5);
+    cost_uniform(s, bits, best, &l->latency_ms, &l->energy_mj);
     l->latency_ms *= 1 + 0.1 * (double)dfqi_rng_uniform(rng);
     l->energy_mj *= 1 + 0.1 * (double)dfqi_rng_uniform(rng);
     l->area_mm2 = c->base_mm2[best] * (1 + 0.1 * (double)dfqi_rng_uniform(rng));
     printf("w%da%d ", (int)bits, (int)bits);
-    free(widths);
+}
+
+/* Accelerators whose tables are filled. */
+static int64_t filled(const dfqi_bits_costs *c)
+{
+    int64_t n = 0;
+    for (int64_t k = 0; k < c->n_configs; k++) n += c->filled[k];
+    return n;
 }
 
 static int meets(const dfq_bits_choice *c, const dfq_bits_limits *l)
@@ -105,7 +123,8 @@ static void run(dfq_sensitivity *s, dfq_bits_limits l, int n)
                (long long)c.config, c.latency_ms, c.energy_mj, c.area_mm2, c.predicted, took);
         fflush(stdout);
     }
-    printf("%d of %d met, %d proved, %.1f s in all\n", met, n, proved, seconds);
+    printf("%d of %d met, %d proved, %.1f s in all; tables of %lld accelerators of %lld\n", met, n,
+           proved, seconds, (long long)filled(&s->costs), (long long)s->costs.n_configs);
 }
 
 int main(int argc, char **argv)
@@ -115,7 +134,6 @@ int main(int argc, char **argv)
     dfq_graph *net;
     dfq_accelerator *accel;
     dfq_bits_limits l;
-    dfq_bits_choice c;
     if (argc < 3) return 2;
     must(dfq_context_create(NULL, &ctx));
     must(dfq_graph_load(ctx, argv[1], NULL, &net));
@@ -129,11 +147,8 @@ int main(int argc, char **argv)
         make_up(s);
     dfq_bits_limits_init(&l, sizeof l);
     l.accelerator = accel;
-    l.latency_ms = 1e6; /* for the tables */
-    double start = dfqi_now();
-    must(choose(s, &l, &c));
-    printf("tables and a first choice: %.1f s; %lld accelerators\n", dfqi_now() - start,
-           (long long)s->costs.n_configs);
+    must(dfqi_scheme_of_options(s->graph, &s->quantize, &s->scheme));
+    must(dfqi_bits_costs_new(s->graph, &s->scheme, s->table, &accel->space, &s->costs));
     run(s, l, argc > 3 ? atoi(argv[3]) : 10);
     dfq_accelerator_release(accel);
     dfq_sensitivity_release(s);

@@ -85,12 +85,12 @@ typedef struct outside {
     double trips;   /* of that loop */
 } outside;
 
-static void look_outside(const dfqi_mapping *m, int32_t level, int v, outside *out)
+static void look_outside(const dfqi_nest time[], int32_t level, int v, outside *out)
 {
     bool stripping = true, stripped = false;
     *out = (outside){.repeats = 1, .slide = -1};
     for (int32_t i = level - 1; i >= 0; i--) {
-        const dfqi_nest *t = &m->time[i];
+        const dfqi_nest *t = &time[i];
         for (int32_t k = t->n - 1; k >= 0; k--) {
             int d = t->loop[k].dim;
             if (relevant(v, d)) {
@@ -139,33 +139,38 @@ static double input_words(const dfqi_layer *l, const double extent[DFQI_DIMS], c
            axis[1] * o->repeats;
 }
 
+/* Products over the dimensions that do not address an operand, and over those that do. */
+static double others(const double e[DFQI_DIMS], int v)
+{
+    if (v == DFQI_W) return e[DFQI_DIM_N] * e[DFQI_DIM_P] * e[DFQI_DIM_Q];
+    if (v == DFQI_I) return e[DFQI_DIM_M];
+    return e[DFQI_DIM_C] * e[DFQI_DIM_R] * e[DFQI_DIM_S];
+}
+
 static double whole(const dfqi_layer *l, int v)
 {
-    double p = 1;
-    for (int d = 0; d < DFQI_DIMS; d++)
-        if (relevant(v, d)) p *= (double)l->dim[d];
-    return p;
+    const int64_t *d = l->dim;
+    const int64_t w = d[DFQI_DIM_C] * d[DFQI_DIM_R] * d[DFQI_DIM_S];
+    return (double)(d[DFQI_DIM_G] * d[DFQI_DIM_M] *
+                    (v == DFQI_W ? w : d[DFQI_DIM_N] * d[DFQI_DIM_P] * d[DFQI_DIM_Q]));
 }
 
 /* One operand from DRAM inwards. `copies`: how many instances of a level get each word, 1 outside
  * of the array and the trips of the spatial loops that do not address the operand inside. */
-static void count_operand(const dfqi_layer *l, const dfqi_mapping *m, int v, dfqi_counts *out)
+static void count_operand(const dfqi_layer *l, const dfqi_mapping *m, const double space[DFQI_DIMS],
+                          int v, dfqi_counts *out)
 {
     static const double flat[DFQI_DIMS] = {1, 1, 1, 1, 1, 1, 1, 1};
-    double space[DFQI_DIMS], extent[DFQI_DIMS], size = v == DFQI_I ? 0 : whole(l, v);
-    double inner_copies = 1, copies = 1;
+    const double size = v == DFQI_I ? 0 : whole(l, v), inner_copies = others(space, v);
+    double extent[DFQI_DIMS], copies = 1;
     int32_t parent = 0;
-    memcpy(space, flat, sizeof space);
-    multiply(&m->space, space);
-    for (int d = 0; d < DFQI_DIMS; d++)
-        if (!relevant(v, d)) inner_copies *= space[d];
     for (int32_t i = 1; i < m->n_levels; i++) {
         if (!(m->keep[i] >> v & 1)) continue;
         bool inside = i >= m->fork, crossing = inside && parent < m->fork;
         double above = copies, moved, sent; /* moved into this level, read for it above */
         outside o;
         copies = inside ? inner_copies : 1;
-        look_outside(m, i, v, &o);
+        look_outside(m->time, i, v, &o);
         if (v == DFQI_I) {
             cover(m, i, extent);
             moved = sent = input_words(l, extent, &o, inside ? space : flat);
@@ -200,7 +205,25 @@ void dfqi_mapping_count(const dfqi_layer *l, const dfqi_mapping *m, dfqi_counts 
     for (int32_t i = 0; i < m->n_levels; i++) out->cycles *= product(&m->time[i]);
     out->elements = product(&m->space);
     out->macs = dfqi_layer_macs(l);
-    for (int v = 0; v < DFQI_OPERANDS; v++) count_operand(l, m, v, out);
+    double space[DFQI_DIMS] = {1, 1, 1, 1, 1, 1, 1, 1};
+    multiply(&m->space, space);
+    for (int v = 0; v < DFQI_OPERANDS; v++) count_operand(l, m, space, v, out);
+}
+
+void dfqi_mapping_traffic(const dfqi_layer *l, const dfqi_nest *dram, const int64_t tile[DFQI_DIMS],
+                          dfqi_access out[DFQI_OPERANDS])
+{
+    static const double flat[DFQI_DIMS] = {1, 1, 1, 1, 1, 1, 1, 1};
+    double extent[DFQI_DIMS];
+    for (int d = 0; d < DFQI_DIMS; d++) extent[d] = (double)tile[d];
+    for (int v = 0; v < DFQI_OPERANDS; v++) {
+        const double size = v == DFQI_I ? 0 : whole(l, v);
+        outside o;
+        look_outside(dram, 1, v, &o);
+        const double moved = v == DFQI_I ? input_words(l, extent, &o, flat) : size * o.repeats;
+        out[v] = v == DFQI_O ? (dfqi_access){.reads = moved - size, .updates = moved}
+                             : (dfqi_access){.reads = moved};
+    }
 }
 
 static double rows_of(double words, double row_words, double instances)

@@ -53,6 +53,10 @@ typedef struct dfqi_counts {
 } dfqi_counts;
 
 void dfqi_mapping_count(const dfqi_layer *l, const dfqi_mapping *m, dfqi_counts *out);
+/* Accesses of DRAM by the loops over such tiles, whatever happens inside: as the counts have them,
+ * in less time. */
+void dfqi_mapping_traffic(const dfqi_layer *l, const dfqi_nest *dram, const int64_t tile[DFQI_DIMS],
+                          dfqi_access out[DFQI_OPERANDS]);
 
 /* What accesses of a level cost: pJ a row of `row_words` words, whole rows for each instance;
  * leakage of each instance in use. */

@@ -118,6 +118,24 @@ bool dfqi_mapping_search_unit(const dfqi_mapping_search *h, int32_t i, int64_t u
     return flows[h->t->dataflow]->way(h, i, unit) != DFQI_WAY_NONE;
 }
 
+double dfqi_mapping_least_cycles(const dfqi_layer *l, const dfqi_accel_config *t)
+{
+    const dfqi_dim out = dfqi_tiling_out(l);
+    double least = INFINITY;
+    for (int32_t x = 1; x <= t->pe_x; x++)
+        for (int32_t y = 1; y <= t->pe_y && t->pe_x % x == 0; y++) {
+            dfqi_accel_config part = *t;
+            int64_t unit[DFQI_DIMS];
+            if (t->pe_y % y != 0) continue;
+            part.pe_x = x;
+            part.pe_y = y;
+            const dfqi_mapping_search h = dfqi_mapping_search_of(l, out, &part, DFQI_LEAST_EDP);
+            for (int32_t i = 0; dfqi_mapping_search_unit(&h, i, unit); i++)
+                least = fmin(least, array_cycles(&h, unit));
+        }
+    return least;
+}
+
 void dfqi_mapping_search_tiling(dfqi_mapping_search *h, const dfqi_tiling *tiling)
 {
     const dfqi_flow *flow = flows[h->t->dataflow];

@@ -31,4 +31,8 @@ DFQI_CHECKED dfq_status dfqi_search_mapping(dfqi_search_cache *cache, const char
                                             const dfqi_accel_config *t, dfqi_objective objective,
                                             dfqi_cost *out, dfqi_mapping *mapping);
 
+/* No mapping that the search finds on the accelerator has fewer cycles: those of the array at best.
+ * The layer is resolved. */
+double dfqi_mapping_least_cycles(const dfqi_layer *l, const dfqi_accel_config *t);
+
 #endif

@@ -26,11 +26,12 @@ typedef struct dfqi_table {
     double *mm2;    /* [n_configs] */
 } dfqi_table;
 
-/* All shapes on all configurations of the space, on the context's threads; reports progress. `name`
- * is what errors call the shapes. DFQ_E_INFEASIBLE if a shape fits no configuration at all. */
+/* All shapes on the configurations of the space that are `wanted` [n_configs] (NULL: on all; what
+ * is not wanted is 0), on the context's threads; reports progress. `name` is what errors call the
+ * shapes. DFQ_E_INFEASIBLE if all are wanted and a shape fits none of them. */
 DFQI_CHECKED dfq_status dfqi_table_new(dfq_context *ctx, const dfqi_accel_space *space,
-                                       const dfqi_shapes *shapes, const char *name,
-                                       dfqi_table *out);
+                                       const dfqi_shapes *shapes, const uint8_t *wanted,
+                                       const char *name, dfqi_table *out);
 void dfqi_table_fini(dfqi_table *t);
 /* Of the network `l`, whose shapes the table has, on one configuration. */
 void dfqi_table_sum(const dfqi_table *t, const dfqi_layer_list *l, int64_t config, double *cycles,

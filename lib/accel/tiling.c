@@ -33,31 +33,33 @@ typedef struct builder {
     dfqi_tilings set;
     double bits[DFQI_OPERANDS];
     int64_t unit[DFQI_DIMS];
+    int32_t ins, outs; /* sizes of tiles along channels and filters, by these units */
+    int64_t in[DFQI_PARTS_MAX], out[DFQI_PARTS_MAX];
     int32_t room;
     dfq_status status;
 } builder;
 
-/* A mapping of DRAM and buffer alone, to count with. */
-static void two_levels(const dfqi_tiling *t, dfqi_mapping *m)
-{
-    memset(m, 0, sizeof *m);
-    m->n_levels = m->fork = 2;
-    m->keep[0] = m->keep[1] = 7;
-    m->time[0] = t->dram;
-    for (int d = 0; d < DFQI_DIMS; d++) dfqi_nest_add(&m->time[1], (dfqi_dim)d, t->tile[d]);
-}
+/* Words of the tile for each channel and filter, each channel, each filter. */
+typedef struct words {
+    double filter, input, output;
+} words;
 
-static bool fits(const builder *b, const dfqi_tiling *t)
+static words words_of(const builder *b, const dfqi_tiling *t)
 {
     const int64_t *e = t->tile;
-    const double u = (double)b->tiling_cache->layer.stride;
-    double y = dfqi_window_rows((double)e[DFQI_DIM_P], (double)e[DFQI_DIM_R], u);
-    double x = dfqi_window_rows((double)e[DFQI_DIM_Q], (double)e[DFQI_DIM_S], u);
-    double in = (double)e[DFQI_DIM_C], out = (double)e[DFQI_DIM_M], n = (double)e[DFQI_DIM_N];
-    double w = in * out * (double)(e[DFQI_DIM_R] * e[DFQI_DIM_S]) * b->bits[DFQI_W];
-    double i = in * n * y * x * b->bits[DFQI_I];
-    double o = out * n * (double)(e[DFQI_DIM_P] * e[DFQI_DIM_Q]) * b->bits[DFQI_O];
-    return (double)e[DFQI_DIM_G] * (w + i + o) <= b->set.buffer.kb * 8192;
+    const double u = (double)b->tiling_cache->layer.stride, n = (double)e[DFQI_DIM_N];
+    const double y = dfqi_window_rows((double)e[DFQI_DIM_P], (double)e[DFQI_DIM_R], u);
+    const double x = dfqi_window_rows((double)e[DFQI_DIM_Q], (double)e[DFQI_DIM_S], u);
+    return (words){(double)(e[DFQI_DIM_R] * e[DFQI_DIM_S]), n * y * x,
+                   n * (double)(e[DFQI_DIM_P] * e[DFQI_DIM_Q])};
+}
+
+static bool fits(const builder *b, const words *each, const dfqi_tiling *t)
+{
+    const double in = (double)t->tile[DFQI_DIM_C], out = (double)t->tile[DFQI_DIM_M];
+    const double bits = in * out * each->filter * b->bits[DFQI_W] +
+                        in * each->input * b->bits[DFQI_I] + out * each->output * b->bits[DFQI_O];
+    return (double)t->tile[DFQI_DIM_G] * bits <= b->set.buffer.kb * 8192;
 }
 
 static void keep(builder *b, const dfqi_tiling *t)
@@ -92,8 +94,7 @@ static void add_orders(builder *b, dfqi_tiling *t)
 {
     const dfqi_tiling_cache *s = b->tiling_cache;
     for (int inner = 0; inner < DFQI_AXES && b->status == DFQ_OK; inner++) {
-        dfqi_mapping m;
-        dfqi_counts c;
+        dfqi_access at[DFQI_OPERANDS];
         memset(&t->dram, 0, sizeof t->dram);
         if (s->out != DFQI_DIM_G) dfqi_nest_add(&t->dram, DFQI_DIM_G, s->layer.dim[DFQI_DIM_G]);
         for (int k = 1; k < DFQI_AXES; k++) add_axis(s, (inner + k) % DFQI_AXES, t);
@@ -101,11 +102,10 @@ static void add_orders(builder *b, dfqi_tiling *t)
         add_axis(s, inner, t);
         if (before == t->dram.n && inner > 0)
             continue; /* an axis of one step: no order of its own */
-        two_levels(t, &m);
-        dfqi_mapping_count(&s->layer, &m, &c);
-        const dfqi_access *o = &c.at[0][DFQI_O];
-        t->dram_bits = c.at[0][DFQI_W].reads * b->bits[DFQI_W] +
-                       c.at[0][DFQI_I].reads * b->bits[DFQI_I] + 2 * o->reads * b->bits[DFQI_O] +
+        dfqi_mapping_traffic(&s->layer, &t->dram, t->tile, at);
+        const dfqi_access *o = &at[DFQI_O];
+        t->dram_bits = at[DFQI_W].reads * b->bits[DFQI_W] + at[DFQI_I].reads * b->bits[DFQI_I] +
+                       2 * o->reads * b->bits[DFQI_O] +
                        (o->updates - o->reads) * dfqi_layer_stored(&s->layer, DFQI_O);
         keep(b, t);
     }
@@ -122,13 +122,12 @@ static int32_t parts_of(const builder *b, dfqi_dim d, int64_t out[DFQI_PARTS_MAX
 
 static void add_tiles(builder *b, dfqi_tiling *t)
 {
-    int64_t in[DFQI_PARTS_MAX], out[DFQI_PARTS_MAX];
-    int32_t ins = parts_of(b, DFQI_DIM_C, in), outs = parts_of(b, b->tiling_cache->out, out);
-    for (int32_t i = 0; i < ins; i++) {
-        t->tile[DFQI_DIM_C] = in[i];
-        for (int32_t k = 0; k < outs; k++) {
-            t->tile[b->tiling_cache->out] = out[k];
-            if (!fits(b, t)) continue;
+    const words each = words_of(b, t);
+    for (int32_t i = 0; i < b->ins; i++) {
+        t->tile[DFQI_DIM_C] = b->in[i];
+        for (int32_t k = 0; k < b->outs; k++) {
+            t->tile[b->tiling_cache->out] = b->out[k];
+            if (!fits(b, &each, t)) continue;
             add_orders(b, t);
             break; /* smaller ones move more */
         }
@@ -179,31 +178,46 @@ static int by_traffic(const void *a, const void *b)
     return memcmp(&x->dram, &y->dram, sizeof x->dram);
 }
 
-/* What the tiles of a dimension hold together: the last may be empty in part, the array idle. */
-static int64_t padded(const dfqi_layer *l, const dfqi_tiling *t, int d)
+/* What the tiles of each dimension hold together: the last may be empty in part, the array idle. */
+typedef struct padding {
+    int64_t dim[DFQI_DIMS];
+} padding;
+
+static padding pad(const dfqi_layer *l, const dfqi_tiling *t)
 {
-    return dfqi_ceil_div(l->dim[d], t->tile[d]) * t->tile[d];
+    padding p;
+    for (int d = 0; d < DFQI_DIMS; d++)
+        p.dim[d] = dfqi_ceil_div(l->dim[d], t->tile[d]) * t->tile[d];
+    return p;
 }
 
-static bool inside(const dfqi_layer *l, const dfqi_tiling *a, const dfqi_tiling *b)
+static bool inside(const dfqi_tiling *a, const padding *own, const dfqi_tiling *b,
+                   const padding *other)
 {
     for (int d = 0; d < DFQI_DIMS; d++)
-        if (a->tile[d] > b->tile[d] || padded(l, a, d) < padded(l, b, d)) return false;
+        if (a->tile[d] > b->tile[d] || own->dim[d] < other->dim[d]) return false;
     return true;
 }
 
 /* Drops dominated tilings: another one has tiles as large in every dimension and as well filled,
  * and no more DRAM traffic. */
-static void prune(const dfqi_layer *l, dfqi_tilings *s)
+static dfq_status prune(dfq_context *ctx, const dfqi_layer *l, dfqi_tilings *s)
 {
+    padding *kept = dfqi_calloc(ctx, (size_t)s->n, sizeof *kept);
     int32_t n = 0;
+    if (!kept) return DFQ_E_NOMEM;
     qsort(s->list, (size_t)s->n, sizeof *s->list, by_traffic);
     for (int32_t i = 0; i < s->n; i++) {
+        const padding own = pad(l, &s->list[i]);
         int32_t k = 0;
-        while (k < n && !inside(l, &s->list[i], &s->list[k])) k++;
-        if (k == n) s->list[n++] = s->list[i];
+        while (k < n && !inside(&s->list[i], &own, &s->list[k], &kept[k])) k++;
+        if (k < n) continue;
+        kept[n] = own;
+        s->list[n++] = s->list[i];
     }
     s->n = n;
+    dfqi_free(ctx, kept);
+    return DFQ_OK;
 }
 
 /* Where whole units do not fit, parts of the array idle; where whole rows do not, parts of them. */
@@ -217,6 +231,8 @@ static void build(builder *b)
     for (int32_t i = 0; i < n; i++)
         for (int fine = 0; fine < 2; fine++) {
             memcpy(b->unit, fine ? ones : b->set.buffer.unit, sizeof b->unit);
+            b->ins = parts_of(b, DFQI_DIM_C, b->in);
+            b->outs = parts_of(b, b->tiling_cache->out, b->out);
             t.tile[DFQI_DIM_Q] = part[i];
             add_places(b, &t);
             if (b->set.n > 0 || b->status != DFQ_OK) return;
@@ -225,10 +241,15 @@ static void build(builder *b)
 
 /* -- the tiling cache -------------------------------------------------------------------------- */
 
+dfqi_dim dfqi_tiling_out(const dfqi_layer *l)
+{
+    const bool depthwise = l->dim[DFQI_DIM_C] == 1 && l->dim[DFQI_DIM_M] == 1;
+    return depthwise ? DFQI_DIM_G : DFQI_DIM_M;
+}
+
 void dfqi_tiling_cache_init(dfqi_tiling_cache *s, dfq_context *ctx, const dfqi_layer *l)
 {
-    bool depthwise = l->dim[DFQI_DIM_C] == 1 && l->dim[DFQI_DIM_M] == 1;
-    *s = (dfqi_tiling_cache){.ctx = ctx, .layer = *l, .out = depthwise ? DFQI_DIM_G : DFQI_DIM_M};
+    *s = (dfqi_tiling_cache){.ctx = ctx, .layer = *l, .out = dfqi_tiling_out(l)};
 }
 
 void dfqi_tiling_cache_fini(dfqi_tiling_cache *s)
@@ -265,11 +286,11 @@ dfq_status dfqi_tiling_cache_get(dfqi_tiling_cache *s, const dfqi_buffer *buffer
                  .bits = {dfqi_layer_stored(&s->layer, DFQI_W),
                           dfqi_layer_stored(&s->layer, DFQI_I), buffer->psum_bits}};
     build(&b);
+    if (b.status == DFQ_OK && b.set.n > 0) b.status = prune(s->ctx, &s->layer, &b.set);
     if (b.status != DFQ_OK) {
         dfqi_free(s->ctx, b.set.list);
         return b.status;
     }
-    if (b.set.n > 0) prune(&s->layer, &b.set);
     s->sets[s->n] = b.set;
     *out = &s->sets[s->n++];
     return DFQ_OK;

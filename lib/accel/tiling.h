@@ -34,10 +34,13 @@ typedef struct dfqi_tilings {
 typedef struct dfqi_tiling_cache {
     dfq_context *ctx;
     dfqi_layer layer; /* resolved */
-    dfqi_dim out;     /* the dimension of DFQI_AXIS_OUT: M, or G of a depthwise convolution */
+    dfqi_dim out;     /* dfqi_tiling_out() */
     int32_t n, room;
     dfqi_tilings *sets;
 } dfqi_tiling_cache;
+
+/* The dimension of DFQI_AXIS_OUT: M, or G of a depthwise convolution. */
+dfqi_dim dfqi_tiling_out(const dfqi_layer *l);
 
 void dfqi_tiling_cache_init(dfqi_tiling_cache *s, dfq_context *ctx, const dfqi_layer *l);
 void dfqi_tiling_cache_fini(dfqi_tiling_cache *s);

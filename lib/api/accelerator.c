@@ -138,8 +138,8 @@ dfq_status dfq_accelerator_tabulate(const dfq_accelerator *accelerator, const df
                          (long long)count, (long long)dfqi_accel_space_count(&accelerator->space));
     DFQI_TRY(dfqi_layers_of(graph, bits, &list));
     const dfqi_shapes shapes = dfqi_shapes_of(&list);
-    dfq_status status =
-        dfqi_table_new(graph->ctx, &accelerator->space, &shapes, graph->net.arch.name, &table);
+    dfq_status status = dfqi_table_new(graph->ctx, &accelerator->space, &shapes, NULL,
+                                       graph->net.arch.name, &table);
     if (status == DFQ_OK) {
         sum_table(&table, &list, accelerator->space.clock_mhz, out_ms, out_mj, out_mm2);
         dfqi_table_fini(&table);

@@ -15,8 +15,10 @@ static const char *const names[METRICS] = {"latency_ms",       "energy_mj",     
 
 typedef struct job {
     const dfqi_sensitivity *s;
-    const dfqi_bits_costs *c;
+    dfqi_bits_costs *c;
     dfq_context *ctx;
+    int64_t n_configs; /* that may meet the limits */
+    int64_t *configs;  /* [n_configs] */
     /* as in `names`; the accelerator's always, to find the cheapest of equally good ones */
     int32_t n, metric[METRICS];
     double limit[METRICS], given[METRICS]; /* 0: none */
@@ -62,21 +64,26 @@ static double own_cost(const job *j, int32_t metric, int32_t k)
     return r->has_act ? (double)r->macs * cell->pair.a / all : 0;
 }
 
+static void take_columns(const job *j, const double *from, double *to)
+{
+    for (int64_t i = 0; i < j->n_configs; i++) to[i] = from[j->configs[i]];
+}
+
 static void fill(job *j)
 {
     const dfqi_bits_costs *c = j->c;
-    const size_t configs = (size_t)c->n_configs, cells = (size_t)c->n_cells;
+    const size_t configs = (size_t)j->n_configs, cells = (size_t)c->n_cells;
     for (int32_t m = 0; m < j->n; m++) {
         double *cost = j->cost + (size_t)m * cells * configs, *base = j->base + (size_t)m * configs;
         int32_t what = j->metric[m];
         if (what == POWER) continue; /* by fill_power() */
         const double *from = what == MS ? c->ms : what == MJ ? c->mj : NULL;
         const double *base_from[3] = {c->base_ms, c->base_mj, c->base_mm2};
-        if (what <= MM2) memcpy(base, base_from[what], configs * sizeof *base);
-        if (from) memcpy(cost, from, cells * configs * sizeof *cost);
-        for (int32_t k = 0; !from && k < c->n_cells; k++) {
-            double v = own_cost(j, what, k);
-            for (size_t i = 0; i < configs; i++) cost[(size_t)k * configs + i] = v;
+        if (what <= MM2) take_columns(j, base_from[what], base);
+        for (int32_t k = 0; k < c->n_cells; k++) {
+            double v = from ? 0 : own_cost(j, what, k), *row = cost + (size_t)k * configs;
+            if (from) take_columns(j, from + (size_t)k * (size_t)c->n_configs, row);
+            for (size_t i = 0; !from && i < configs; i++) row[i] = v;
         }
     }
     for (int32_t k = 0; k < c->n_cells; k++) {
@@ -85,7 +92,7 @@ static void fill(job *j)
             dfqi_damage_of(d->w, c->cells[k].pair.w) + dfqi_damage_of(d->a, c->cells[k].pair.a);
     }
     for (int32_t i = 0; i < c->table->n; i++) j->choices[i] = c->first[i + 1] - c->first[i];
-    j->choices[c->table->n] = (int32_t)c->n_configs;
+    j->choices[c->table->n] = (int32_t)j->n_configs;
 }
 
 /* Of the present limit. */
@@ -94,22 +101,63 @@ static void fill_power(job *j)
     const dfqi_bits_costs *c = j->c;
     double typical = 0, n = 0;
     if (j->power.metric < 0) return;
-    for (int64_t i = 0; i < c->n_configs; i++) {
-        if (!(c->base_ms[i] < DFQI_BITS_NEVER)) continue;
-        typical += c->base_ms[i];
+    for (int64_t i = 0; i < j->n_configs; i++) {
+        const double ms = c->base_ms[j->configs[i]];
+        if (!(ms < DFQI_BITS_NEVER)) continue;
+        typical += ms;
         n++;
     }
     j->power.limit = j->limit[j->power.metric];
-    j->power_room = dfqi_ratio_fill(&j->power, (size_t)c->n_cells, (size_t)c->n_configs,
+    j->power_room = dfqi_ratio_fill(&j->power, (size_t)c->n_cells, (size_t)j->n_configs,
                                     n > 0 ? typical / n : 1, DFQI_BITS_NEVER, j->cost, j->base);
 }
 
-static dfq_status open_job(job *j)
+/* May the accelerator meet the limits, by its area and what no widths go below? */
+static bool may_meet(const job *j, int64_t config)
 {
     const dfqi_bits_costs *c = j->c;
-    size_t configs = (size_t)c->n_configs, cells, all;
-    if (!dfqi_mul_size((size_t)c->n_cells, configs, &cells) || !dfqi_mul_size(cells, METRICS, &all))
+    const double least[METRICS] = {
+        [MS] = c->least_ms[config], [MJ] = c->least_mj[config], [MM2] = c->base_mm2[config]};
+    for (int32_t m = 0; m < j->n; m++)
+        if (j->given[m] > 0 && least[j->metric[m]] > j->given[m]) return false;
+    return true;
+}
+
+/* The accelerators to choose from, whose tables are filled: those that may meet the limits, or
+ * `all`. */
+static dfq_status select_configs(job *j, bool all)
+{
+    dfqi_bits_costs *c = j->c;
+    uint8_t *wanted = dfqi_calloc(j->ctx, (size_t)c->n_configs, sizeof *wanted);
+    j->configs = dfqi_calloc(j->ctx, (size_t)c->n_configs, sizeof *j->configs);
+    j->n_configs = 0;
+    for (int64_t k = 0; wanted && j->configs && k < c->n_configs; k++) {
+        wanted[k] = all || may_meet(j, k);
+        if (wanted[k]) j->configs[j->n_configs++] = k;
+    }
+    dfq_status status = wanted && j->configs ? dfqi_bits_costs_fill(c, wanted) : DFQ_E_NOMEM;
+    dfqi_free(j->ctx, wanted);
+    return status;
+}
+
+static void close_job(job *j)
+{
+    dfqi_solver_release(j->solver);
+    dfqi_free(j->ctx, j->configs);
+    dfqi_free(j->ctx, j->choices);
+    dfqi_free(j->ctx, j->loss);
+    dfqi_free(j->ctx, j->cost);
+    dfqi_free(j->ctx, j->base);
+}
+
+static dfq_status open_job(job *j, bool all)
+{
+    const dfqi_bits_costs *c = j->c;
+    DFQI_TRY(select_configs(j, all));
+    size_t configs = (size_t)j->n_configs, cells, sum;
+    if (!dfqi_mul_size((size_t)c->n_cells, configs, &cells) || !dfqi_mul_size(cells, METRICS, &sum))
         return DFQ_E_NOMEM;
+    if (configs == 0) return DFQ_OK;
     j->choices = dfqi_calloc(j->ctx, (size_t)c->table->n + 1, sizeof *j->choices);
     j->loss = dfqi_calloc(j->ctx, (size_t)c->n_cells + configs, sizeof *j->loss);
     j->cost = dfqi_calloc(j->ctx, (size_t)j->n * cells, sizeof *j->cost);
@@ -117,15 +165,6 @@ static dfq_status open_job(job *j)
     if (!j->choices || !j->loss || !j->cost || !j->base) return DFQ_E_NOMEM;
     fill(j);
     return DFQ_OK;
-}
-
-static void close_job(job *j)
-{
-    dfqi_solver_release(j->solver);
-    dfqi_free(j->ctx, j->choices);
-    dfqi_free(j->ctx, j->loss);
-    dfqi_free(j->ctx, j->cost);
-    dfqi_free(j->ctx, j->base);
 }
 
 /* The optimum of the additive model within j->limit. */
@@ -163,7 +202,7 @@ static dfq_status solve(job *j, dfqi_pair *widths, dfqi_chosen *out)
     dfqi_solver_result(j->solver, &info);
     out->proof = (dfqi_proof){info.result.proved, info.result.bound};
     for (int32_t i = 0; i < c->table->n; i++) widths[i] = c->cells[c->first[i] + best[i]].pair;
-    out->config = best[c->table->n];
+    out->config = j->configs[best[c->table->n]];
     return DFQ_OK;
 }
 
@@ -203,7 +242,15 @@ static dfq_status search(job *j, dfqi_pair *widths, dfqi_chosen *out)
                      out->ms, out->mj, 1000 * out->mj / out->ms);
 }
 
-dfq_status dfqi_choose_costs(const dfqi_sensitivity *s, const dfqi_bits_costs *c,
+static dfq_status attempt(job j, bool all, dfqi_pair *widths, dfqi_chosen *out)
+{
+    dfq_status status = open_job(&j, all);
+    if (status == DFQ_OK) status = j.n_configs > 0 ? search(&j, widths, out) : DFQ_E_INFEASIBLE;
+    close_job(&j);
+    return status;
+}
+
+dfq_status dfqi_choose_costs(const dfqi_sensitivity *s, dfqi_bits_costs *c,
                              const dfqi_cost_limits *limits, dfqi_pair *widths, dfqi_chosen *out)
 {
     job j = {.s = s, .c = c, .ctx = s->mixed.ctx};
@@ -211,8 +258,7 @@ dfq_status dfqi_choose_costs(const dfqi_sensitivity *s, const dfqi_bits_costs *c
     if (j.n_limits == 0)
         return dfqi_fail(j.ctx, DFQ_E_INVALID,
                          "a limit is missing: of latency, energy, area, size or mean widths");
-    dfq_status status = open_job(&j);
-    if (status == DFQ_OK) status = search(&j, widths, out);
-    close_job(&j);
-    return status;
+    dfq_status status = attempt(j, false, widths, out);
+    /* which limits would do, all accelerators tell */
+    return status == DFQ_E_INFEASIBLE ? attempt(j, true, widths, out) : status;
 }

@@ -18,9 +18,9 @@ typedef struct dfqi_chosen {
     int32_t fused;      /* attentions */
 } dfqi_chosen;
 
-/* Into widths [s->n]: they meet the limits by the exact model. DFQ_E_INFEASIBLE: the text tells the
- * tightest limits. */
-DFQI_CHECKED dfq_status dfqi_choose_costs(const dfqi_sensitivity *s, const dfqi_bits_costs *c,
+/* Into widths [s->n]: they meet the limits by the exact model. Fills the tables of accelerators
+ * that may meet the limits. DFQ_E_INFEASIBLE: the text tells the tightest limits. */
+DFQI_CHECKED dfq_status dfqi_choose_costs(const dfqi_sensitivity *s, dfqi_bits_costs *c,
                                           const dfqi_cost_limits *limits, dfqi_pair *widths,
                                           dfqi_chosen *out);
 

@@ -1,40 +1,18 @@
 /* Tables of what widths cost (costs.h). */
-#include "bits/costs.h"
+#include "bits/costs_priv.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "quant/layers.h"
 
-/* The layers of the network under a scheme, one shape for each. */
-typedef struct shapes {
-    int32_t n;
-    dfqi_layer *of;  /* [n] */
-    int32_t *scores; /* [n] as in dfqi_layer_entry */
-} shapes;
+typedef dfqi_bits_shapes shapes;
+typedef dfqi_bits_registry registry;
+typedef dfqi_bits_change change;
 
-/* Growing lists of different shapes and attentions. */
-typedef struct registry {
-    dfq_context *ctx;
-    int32_t n, room, n_attentions, attentions_room;
-    dfqi_layer *all;
-    dfqi_attention_pair *attentions;
-} registry;
-
-/* Entry `layer` of the network, or the attention that it ends, becomes `to` if the cell is
- * chosen. */
-typedef struct change {
-    int32_t cell, layer, to;
-    bool attention;
-} change;
-
+/* The plan while it is made. */
 typedef struct job {
     dfqi_bits_costs *c;
-    registry shapes;
-    shapes base;
-    int32_t *base_shape, *base_attention; /* [base.n] -1: it ends none */
-    int32_t n_changes, room;
-    change *changes;
+    struct dfqi_bits_plan *p;
 } job;
 
 /* -- shapes ------------------------------------------------------------------------------------ */
@@ -134,14 +112,14 @@ static dfq_status enter_attention(registry *r, const dfqi_layer *scores, const d
 
 static dfq_status note(job *j, change c)
 {
-    if (j->n_changes == j->room) {
-        int32_t room = j->room ? 2 * j->room : 1024;
-        void *more = dfqi_realloc(j->c->ctx, j->changes, (size_t)room * sizeof *j->changes);
+    if (j->p->n_changes == j->p->room) {
+        int32_t room = j->p->room ? 2 * j->p->room : 1024;
+        void *more = dfqi_realloc(j->c->ctx, j->p->changes, (size_t)room * sizeof *j->p->changes);
         if (!more) return DFQ_E_NOMEM;
-        j->changes = more;
-        j->room = room;
+        j->p->changes = more;
+        j->p->room = room;
     }
-    j->changes[j->n_changes++] = c;
+    j->p->changes[j->p->n_changes++] = c;
     return DFQ_OK;
 }
 
@@ -155,40 +133,40 @@ static void take_weight(const dfqi_layer *from, dfqi_layer *l)
 /* Layer i with both widths: the weight's change in one list, the activations' in another. */
 static dfqi_layer changed(const job *j, int32_t i, const shapes *by_w, const shapes *by_a)
 {
-    dfqi_layer l = j->base.of[i];
+    dfqi_layer l = j->p->base.of[i];
     if (by_a) l = by_a->of[i];
-    if (by_w && by_w->of[i].bits[DFQI_W] != j->base.of[i].bits[DFQI_W])
+    if (by_w && by_w->of[i].bits[DFQI_W] != j->p->base.of[i].bits[DFQI_W])
         take_weight(&by_w->of[i], &l);
     return l;
 }
 
 static dfq_status note_cell(job *j, int32_t cell, const shapes *by_w, const shapes *by_a)
 {
-    for (int32_t i = 0; i < j->base.n; i++) {
+    for (int32_t i = 0; i < j->p->base.n; i++) {
         const dfqi_layer l = changed(j, i, by_w, by_a);
         change c = {.cell = cell, .layer = i};
-        if (memcmp(&l, &j->base.of[i], sizeof l) != 0) {
-            DFQI_TRY(enter(&j->shapes, &l, &c.to));
+        if (memcmp(&l, &j->p->base.of[i], sizeof l) != 0) {
+            DFQI_TRY(enter(&j->p->shapes, &l, &c.to));
             DFQI_TRY(note(j, c));
         }
-        if (j->base.scores[i] < 0) continue;
-        const dfqi_layer scores = changed(j, j->base.scores[i], by_w, by_a);
+        if (j->p->base.scores[i] < 0) continue;
+        const dfqi_layer scores = changed(j, j->p->base.scores[i], by_w, by_a);
         c.attention = true;
-        DFQI_TRY(enter_attention(&j->shapes, &scores, &l, &c.to));
-        if (c.to != j->base_attention[i]) DFQI_TRY(note(j, c));
+        DFQI_TRY(enter_attention(&j->p->shapes, &scores, &l, &c.to));
+        if (c.to != j->p->base_attention[i]) DFQI_TRY(note(j, c));
     }
     return DFQ_OK;
 }
 
 static dfq_status note_base(job *j)
 {
-    const shapes *b = &j->base;
+    const shapes *b = &j->p->base;
     for (int32_t i = 0; i < b->n; i++) {
-        j->base_attention[i] = -1;
-        DFQI_TRY(enter(&j->shapes, &b->of[i], &j->base_shape[i]));
+        j->p->base_attention[i] = -1;
+        DFQI_TRY(enter(&j->p->shapes, &b->of[i], &j->p->base_shape[i]));
         if (b->scores[i] >= 0)
-            DFQI_TRY(enter_attention(&j->shapes, &b->of[b->scores[i]], &b->of[i],
-                                     &j->base_attention[i]));
+            DFQI_TRY(enter_attention(&j->p->shapes, &b->of[b->scores[i]], &b->of[i],
+                                     &j->p->base_attention[i]));
     }
     return DFQ_OK;
 }
@@ -239,77 +217,50 @@ static dfq_status make_cells(dfqi_bits_costs *c)
     return DFQ_OK;
 }
 
-/* -- costs ------------------------------------------------------------------------------------- */
-
-static double bounded(double v)
-{
-    return v < DFQI_BITS_NEVER ? v : DFQI_BITS_NEVER;
-}
-
-static void fill(const job *j, const dfqi_table *t)
-{
-    dfqi_bits_costs *c = j->c;
-    const int64_t n = c->n_configs;
-    const double clock = c->space.clock_mhz;
-    for (int64_t k = 0; k < n; k++) {
-        double cycles = 0, pj = 0;
-        for (int32_t i = 0; i < j->base.n; i++) {
-            const int64_t at = j->base_shape[i] * n + k;
-            const int64_t fused = (t->n_shapes + j->base_attention[i]) * n + k;
-            const bool attention = j->base_attention[i] >= 0;
-            cycles += t->cycles[at] + (attention ? t->cycles[fused] : 0);
-            pj += t->pj[at] + (attention ? t->pj[fused] : 0);
-        }
-        c->base_ms[k] = bounded(dfqi_cycles_ms(cycles, clock));
-        c->base_mj[k] = bounded(pj * 1e-9);
-        c->base_mm2[k] = t->mm2[k];
-    }
-    for (int32_t i = 0; i < j->n_changes; i++) {
-        const change *ch = &j->changes[i];
-        const int32_t first = ch->attention ? t->n_shapes : 0;
-        const int32_t base = (ch->attention ? j->base_attention : j->base_shape)[ch->layer];
-        for (int64_t k = 0; k < n; k++) {
-            int64_t to = (first + ch->to) * n + k, from = (first + base) * n + k;
-            double cycles = t->cycles[to] - t->cycles[from], pj = t->pj[to] - t->pj[from];
-            double *ms = &c->ms[ch->cell * n + k], *mj = &c->mj[ch->cell * n + k];
-            *ms = isfinite(cycles) ? *ms + dfqi_cycles_ms(cycles, clock) : DFQI_BITS_NEVER;
-            *mj = isfinite(pj) ? *mj + pj * 1e-9 : DFQI_BITS_NEVER;
-        }
-    }
-}
+/* -- tables ------------------------------------------------------------------------------------ */
 
 static dfq_status allocate(dfqi_bits_costs *c)
 {
     size_t cells, configs = (size_t)c->n_configs;
     if (!dfqi_mul_size((size_t)c->n_cells, configs, &cells)) return DFQ_E_NOMEM;
+    c->filled = dfqi_calloc(c->ctx, configs, sizeof *c->filled);
     c->ms = dfqi_calloc(c->ctx, cells, sizeof *c->ms);
     c->mj = dfqi_calloc(c->ctx, cells, sizeof *c->mj);
     c->base_ms = dfqi_calloc(c->ctx, configs, sizeof *c->base_ms);
     c->base_mj = dfqi_calloc(c->ctx, configs, sizeof *c->base_mj);
     c->base_mm2 = dfqi_calloc(c->ctx, configs, sizeof *c->base_mm2);
-    bool all = c->ms && c->mj && c->base_ms && c->base_mj && c->base_mm2;
+    c->least_ms = dfqi_calloc(c->ctx, configs, sizeof *c->least_ms);
+    c->least_mj = dfqi_calloc(c->ctx, configs, sizeof *c->least_mj);
+    bool all = c->filled && c->ms && c->mj && c->base_ms && c->base_mj && c->base_mm2 &&
+               c->least_ms && c->least_mj;
     return all ? DFQ_OK : DFQ_E_NOMEM;
 }
 
-static dfq_status run(job *j, dfqi_pair *widths)
+static dfq_status plan(job *j, dfqi_pair *widths)
 {
-    dfqi_bits_costs *c = j->c;
-    dfqi_table t;
+    const dfqi_bits_costs *c = j->c;
+    struct dfqi_bits_plan *p = j->p;
     for (int32_t i = 0; i < c->table->n; i++)
         widths[i] = (dfqi_pair){c->table->rows[i].has_weight ? c->widest : 0,
                                 c->table->rows[i].has_act ? c->widest : 0};
-    DFQI_TRY(shapes_with(c, widths, &j->base));
-    j->base_shape = dfqi_calloc(c->ctx, (size_t)j->base.n, sizeof *j->base_shape);
-    j->base_attention = dfqi_calloc(c->ctx, (size_t)j->base.n, sizeof *j->base_attention);
-    if (!j->base_shape || !j->base_attention) return DFQ_E_NOMEM;
+    DFQI_TRY(shapes_with(c, widths, &p->base));
+    p->base_shape = dfqi_calloc(c->ctx, (size_t)p->base.n, sizeof *p->base_shape);
+    p->base_attention = dfqi_calloc(c->ctx, (size_t)p->base.n, sizeof *p->base_attention);
+    if (!p->base_shape || !p->base_attention) return DFQ_E_NOMEM;
     DFQI_TRY(note_base(j));
     for (int32_t i = 0; i < c->table->n; i++) DFQI_TRY(note_row(j, i, widths));
+    return DFQ_OK;
+}
+
+static dfq_status open_costs(dfqi_bits_costs *c, dfqi_pair *widths)
+{
+    c->plan = dfqi_calloc(c->ctx, 1, sizeof *c->plan);
+    if (!c->plan || !widths) return DFQ_E_NOMEM;
+    c->plan->shapes.ctx = c->ctx;
+    DFQI_TRY(make_cells(c));
+    DFQI_TRY(plan(&(job){c, c->plan}, widths));
     DFQI_TRY(allocate(c));
-    const dfqi_shapes all = {j->shapes.n, j->shapes.n_attentions, j->shapes.all,
-                             j->shapes.attentions};
-    DFQI_TRY(dfqi_table_new(c->ctx, &c->space, &all, c->table->network, &t));
-    fill(j, &t);
-    dfqi_table_fini(&t);
+    dfqi_bits_bound(c);
     return DFQ_OK;
 }
 
@@ -326,17 +277,9 @@ dfq_status dfqi_bits_costs_new(const dfqi_model *net, const dfqi_scheme *scheme,
                          .widest =
                              space->word_bits < DFQI_BITS_MAX ? space->word_bits : DFQI_BITS_MAX,
                          .n_configs = dfqi_accel_space_count(space)};
-    job j = {.c = &c, .shapes = {.ctx = ctx}};
     dfqi_pair *widths = dfqi_calloc(ctx, (size_t)table->n, sizeof *widths);
-    dfq_status status = widths ? make_cells(&c) : DFQ_E_NOMEM;
-    if (status == DFQ_OK) status = run(&j, widths);
+    dfq_status status = open_costs(&c, widths);
     dfqi_free(ctx, widths);
-    dfqi_free(ctx, j.changes);
-    shapes_fini(ctx, &j.base);
-    dfqi_free(ctx, j.base_shape);
-    dfqi_free(ctx, j.base_attention);
-    dfqi_free(ctx, j.shapes.all);
-    dfqi_free(ctx, j.shapes.attentions);
     if (status == DFQ_OK)
         *out = c;
     else
@@ -344,16 +287,32 @@ dfq_status dfqi_bits_costs_new(const dfqi_model *net, const dfqi_scheme *scheme,
     return status;
 }
 
+static void plan_fini(dfq_context *ctx, struct dfqi_bits_plan *p)
+{
+    if (!p) return;
+    dfqi_free(ctx, p->changes);
+    shapes_fini(ctx, &p->base);
+    dfqi_free(ctx, p->base_shape);
+    dfqi_free(ctx, p->base_attention);
+    dfqi_free(ctx, p->shapes.all);
+    dfqi_free(ctx, p->shapes.attentions);
+    dfqi_free(ctx, p);
+}
+
 void dfqi_bits_costs_fini(dfqi_bits_costs *c)
 {
     if (!c->ctx) return;
+    plan_fini(c->ctx, c->plan);
     dfqi_free(c->ctx, c->first);
     dfqi_free(c->ctx, c->cells);
+    dfqi_free(c->ctx, c->filled);
     dfqi_free(c->ctx, c->ms);
     dfqi_free(c->ctx, c->mj);
     dfqi_free(c->ctx, c->base_ms);
     dfqi_free(c->ctx, c->base_mj);
     dfqi_free(c->ctx, c->base_mm2);
+    dfqi_free(c->ctx, c->least_ms);
+    dfqi_free(c->ctx, c->least_mj);
     memset(c, 0, sizeof *c);
 }
 

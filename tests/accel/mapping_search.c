@@ -39,6 +39,26 @@ static dfqi_layer random_layer(dfqi_rng *r, bool divides)
     return l;
 }
 
+/* The short count of DRAM accesses is that of a mapping of DRAM and buffer alone. */
+static void check_traffic(const dfqi_layer *l, const dfqi_mapping *m)
+{
+    dfqi_mapping two = {.n_levels = 2, .fork = 2, .keep = {7, 7}, .time = {m->time[0]}};
+    int64_t tile[DFQI_DIMS] = {1, 1, 1, 1, 1, 1, 1, 1};
+    dfqi_access at[DFQI_OPERANDS];
+    dfqi_counts n;
+    for (int32_t i = 1; i < m->n_levels; i++)
+        for (int32_t k = 0; k < m->time[i].n; k++)
+            tile[m->time[i].loop[k].dim] *= m->time[i].loop[k].trips;
+    for (int32_t k = 0; k < m->space.n; k++) tile[m->space.loop[k].dim] *= m->space.loop[k].trips;
+    for (int d = 0; d < DFQI_DIMS; d++) dfqi_nest_add(&two.time[1], (dfqi_dim)d, tile[d]);
+    dfqi_mapping_count(l, &two, &n);
+    dfqi_mapping_traffic(l, &m->time[0], tile, at);
+    for (int v = 0; v < DFQI_OPERANDS; v++) {
+        ck_assert_double_eq(at[v].reads, n.at[0][v].reads);
+        ck_assert_double_eq(at[v].updates, n.at[0][v].updates);
+    }
+}
+
 static void cost_of(dfqi_search_cache *s, const dfqi_accel_config *t, dfqi_cost *out)
 {
     dfqi_mapping m;
@@ -57,6 +77,8 @@ static void cost_of(dfqi_search_cache *s, const dfqi_accel_config *t, dfqi_cost 
     ck_assert_double_le(n.elements, t->pe_x * t->pe_y);
     ck_assert_double_ge(out->compute_cycles * t->pe_x * t->pe_y, n.macs);
     ck_assert_double_ge(out->cycles, out->compute_cycles);
+    ck_assert_double_ge(out->compute_cycles, dfqi_mapping_least_cycles(&s->tiling_cache.layer, t));
+    check_traffic(&s->tiling_cache.layer, &m);
 }
 
 static dfqi_accel_config random_config(dfqi_rng *r, dfq_context *ctx)

@@ -138,6 +138,23 @@ static void small_space(dfq_context *ctx, dfqi_accel_space *s)
     s->pe = (dfqi_values){2, {DFQI_PE_FIXED, DFQI_PE_FUSION}};
 }
 
+/* Some of the accelerators alone: the same figures, and no others. */
+static void check_part(dfq_context *ctx, const dfqi_accel_space *s, const dfqi_shapes *shapes,
+                       const dfqi_table *all)
+{
+    uint8_t wanted[48] = {0};
+    dfqi_table t;
+    ck_assert_int_le(all->n_configs, 48);
+    for (int64_t k = 0; k < all->n_configs; k++) wanted[k] = k % 5 == 2;
+    ck_assert_int_eq(dfqi_table_new(ctx, s, shapes, wanted, "net", &t), DFQ_OK);
+    for (int64_t i = 0; i < (t.n_shapes + t.n_attentions) * t.n_configs; i++) {
+        const bool there = wanted[i % t.n_configs];
+        ck_assert_double_eq(t.cycles[i], there ? all->cycles[i] : 0);
+        ck_assert_double_eq(t.pj[i], there ? all->pj[i] : 0);
+    }
+    dfqi_table_fini(&t);
+}
+
 /* The table has what single searches find, to the bit and at any number of threads. */
 START_TEST(test_table)
 {
@@ -150,12 +167,13 @@ START_TEST(test_table)
     ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){.weight = 4, .act = 4}, &l), DFQ_OK);
     small_space(ctx, &s);
     const dfqi_shapes shapes = dfqi_shapes_of(&l);
-    ck_assert_int_eq(dfqi_table_new(ctx, &s, &shapes, "net", &a), DFQ_OK);
-    ck_assert_int_eq(dfqi_table_new(one, &s, &shapes, "net", &b), DFQ_OK);
+    ck_assert_int_eq(dfqi_table_new(ctx, &s, &shapes, NULL, "net", &a), DFQ_OK);
+    ck_assert_int_eq(dfqi_table_new(one, &s, &shapes, NULL, "net", &b), DFQ_OK);
     ck_assert_int_eq(a.n_configs, 2 * 2 * 2 * 3 * 2);
     size_t bytes = (size_t)((a.n_shapes + a.n_attentions) * a.n_configs) * sizeof(double);
     ck_assert_int_eq(memcmp(a.cycles, b.cycles, bytes), 0);
     ck_assert_int_eq(memcmp(a.pj, b.pj, bytes), 0);
+    check_part(one, &s, &shapes, &a);
     for (int64_t k = 0; k < a.n_configs; k++) {
         dfqi_accel_config t;
         dfqi_report r;
@@ -223,10 +241,10 @@ START_TEST(test_fits_nothing)
     s.pe_x.n = s.pe_y.n = s.rf_words.n = 1;
     s.glb_kb.v[0] = 0.5;
     const dfqi_shapes one = {.n = 1, .of = &l};
-    ck_assert_int_eq(dfqi_table_new(ctx, &s, &one, "net", &t), DFQ_E_INFEASIBLE);
+    ck_assert_int_eq(dfqi_table_new(ctx, &s, &one, NULL, "net", &t), DFQ_E_INFEASIBLE);
     ck_assert_msg(strstr(ctx->error, "has no mapping on any") != NULL, "%s", ctx->error);
     s.glb_kb.v[s.glb_kb.n++] = 512; /* here it fits, and the others cost infinity */
-    ck_assert_msg(dfqi_table_new(ctx, &s, &one, "net", &t) == DFQ_OK, "%s", ctx->error);
+    ck_assert_msg(dfqi_table_new(ctx, &s, &one, NULL, "net", &t) == DFQ_OK, "%s", ctx->error);
     int64_t fit = 0;
     for (int64_t i = 0; i < t.n_configs; i++) {
         dfqi_accel_config c;
@@ -344,7 +362,7 @@ static dfq_status scenario(dfq_context *ctx, void *arg)
     if (status == DFQ_OK) status = dfqi_layers_of(m, (dfqi_layer_bits){0}, &l);
     if (status == DFQ_OK) {
         const dfqi_shapes shapes = dfqi_shapes_of(&l);
-        status = dfqi_table_new(ctx, &s, &shapes, "net", &table);
+        status = dfqi_table_new(ctx, &s, &shapes, NULL, "net", &table);
     }
     if (status == DFQ_OK) {
         dfqi_accel_space_config(&s, 0, &t);
@@ -371,8 +389,8 @@ START_TEST(test_cancel)
     small_space(ctx, &s);
     dfq_context_cancel(ctx);
     const dfqi_shapes one = {.n = 1, .of = &sample};
-    ck_assert_int_eq(dfqi_table_new(ctx, &s, &one, "net", &t), DFQ_E_CANCELLED);
-    ck_assert_int_eq(dfqi_table_new(ctx, &s, &one, "net", &t), DFQ_OK);
+    ck_assert_int_eq(dfqi_table_new(ctx, &s, &one, NULL, "net", &t), DFQ_E_CANCELLED);
+    ck_assert_int_eq(dfqi_table_new(ctx, &s, &one, NULL, "net", &t), DFQ_OK);
     dfqi_table_fini(&t);
     dfqi_context_release(ctx);
 }

@@ -82,10 +82,11 @@ static double least(const scene *c, int32_t row, int64_t config, double ms, doub
     return best;
 }
 
-static double brute(const scene *c)
+static double brute(scene *c)
 {
     const dfqi_bits_costs *t = &c->s->costs;
     double best = INFINITY;
+    OK(dfqi_bits_costs_fill(&c->s->costs, NULL));
     for (int64_t k = 0; k < t->n_configs; k++)
         if (t->base_mm2[k] <= c->limits.area_mm2)
             best = fmin(best, least(c, 0, k, t->base_ms[k], t->base_mj[k]));
@@ -101,6 +102,13 @@ static dfq_status choose(scene *c, dfq_bits_choice *out)
     return status;
 }
 
+static int64_t count_filled(const scene *c)
+{
+    int64_t n = 0;
+    for (int64_t k = 0; k < c->s->costs.n_configs; k++) n += c->s->costs.filled[k];
+    return n;
+}
+
 /* Shares of what the widest take on the accelerator of least latency. */
 START_TEST(against_enumeration)
 {
@@ -111,6 +119,7 @@ START_TEST(against_enumeration)
     scene c = open_scene();
     dfq_bits_choice wide, choice;
     int found = 0, infeasible = 0, powered = 0;
+    int64_t filled = 0;
     c.limits.latency_ms = 1e6;
     OK(choose(&c, &wide));
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
@@ -118,7 +127,9 @@ START_TEST(against_enumeration)
         c.limits.energy_mj = shares[i][1] * wide.energy_mj;
         c.limits.area_mm2 = shares[i][2] * wide.area_mm2;
         c.limits.power_mw = shares[i][3] * wide.power_mw;
+        if (i % 4 == 0) dfqi_sensitivity_forget_costs(c.s);
         dfq_status status = choose(&c, &choice);
+        if (i % 4 == 0) filled += count_filled(&c);
         double expected = brute(&c);
         ck_assert_int_eq(status, isfinite(expected) ? DFQ_OK : DFQ_E_INFEASIBLE);
         infeasible += status != DFQ_OK;
@@ -133,6 +144,7 @@ START_TEST(against_enumeration)
     }
     ck_assert_msg(found >= 6 && infeasible >= 2, "%d found, %d infeasible", found, infeasible);
     ck_assert_int_ge(powered, 3);
+    ck_assert_int_lt(filled, 3 * c.s->costs.n_configs); /* others cannot meet the limits */
     close_scene(&c);
 }
 END_TEST
@@ -180,6 +192,39 @@ START_TEST(power_that_would_do)
 }
 END_TEST
 
+/* No widths take less than the bounds by which accelerators are left out, which are near: within a
+ * quarter of the latency. */
+START_TEST(bounds_hold)
+{
+    scene c = open_scene();
+    dfq_bits_choice wide;
+    dfqi_rng rng = dfqi_rng_make(9, 0);
+    double nearest = 0;
+    c.limits.latency_ms = 1e6;
+    OK(choose(&c, &wide));
+    const dfqi_bits_costs *t = &c.s->costs;
+    dfqi_pair *widths = dfqi_calloc(c.ctx, (size_t)t->table->n, sizeof *widths);
+    ck_assert_ptr_nonnull(widths);
+    for (int32_t i = 0; i < 40; i++) {
+        const int64_t config = i % t->n_configs;
+        double ms, mj;
+        int32_t fused;
+        for (int32_t r = 0; r < t->table->n; r++) {
+            const uint32_t n = (uint32_t)(t->first[r + 1] - t->first[r]);
+            const uint32_t k = i < t->n_configs ? 0 : dfqi_rng_below(&rng, n);
+            widths[r] = t->cells[t->first[r] + (int32_t)k].pair;
+        }
+        OK(dfqi_bits_exact(t, widths, config, &ms, &mj, &fused));
+        ck_assert_double_le(t->least_ms[config], ms);
+        ck_assert_double_le(t->least_mj[config], mj);
+        nearest = fmax(nearest, t->least_ms[config] / ms);
+    }
+    ck_assert_double_gt(nearest, 0.75);
+    dfqi_free(c.ctx, widths);
+    close_scene(&c);
+}
+END_TEST
+
 /* With the widths of one layer changed, the tables have the exact costs, fused attention
  * included. */
 START_TEST(single_changes_are_exact)
@@ -213,6 +258,7 @@ TCase *dfqt_joint_case(void)
     TCase *t = tcase_create("joint");
     tcase_add_test(t, against_enumeration);
     tcase_add_test(t, power_that_would_do);
+    tcase_add_test(t, bounds_hold);
     tcase_add_test(t, single_changes_are_exact);
     return t;
 }

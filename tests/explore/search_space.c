@@ -49,7 +49,7 @@ static void cost_path(dfq_context *ctx, const dfqi_search_space *s, const int32_
     dfqi_graph_free(g);
     const dfqi_shapes shapes = {n, attentions, layers, attention};
     ck_assert_int_eq(attentions > 0, s->net.family != DFQI_SUPER_MBCONV);
-    ck_assert_int_eq(dfqi_table_new(ctx, &s->accel, &shapes, "path", &t), DFQ_OK);
+    ck_assert_int_eq(dfqi_table_new(ctx, &s->accel, &shapes, NULL, "path", &t), DFQ_OK);
     for (int32_t i = 0; i < n + attentions; i++) {
         out[0] += dfqi_cycles_ms(t.cycles[i * t.n_configs + config], s->accel.clock_mhz);
         out[1] += t.pj[i * t.n_configs + config] * 1e-9;

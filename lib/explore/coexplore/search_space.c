@@ -230,7 +230,7 @@ static dfq_status fill(const dfqi_search_space *s, const layers *l, dfqi_search_
     dfqi_table t;
     for (int32_t i = 0; i < c->n_cells; i++) first[i + 1] = first[i] + c->choices[i];
     const dfqi_shapes shapes = {l->n_shapes, l->n_attentions, l->shapes, l->attentions};
-    DFQI_TRY(dfqi_table_new(c->ctx, &s->accel, &shapes, s->net.name, &t));
+    DFQI_TRY(dfqi_table_new(c->ctx, &s->accel, &shapes, NULL, s->net.name, &t));
     size_t configs = (size_t)t.n_configs, cells = (size_t)first[c->n_cells] * configs;
     c->cost = dfqi_calloc(c->ctx, (size_t)c->n_metrics * cells, sizeof *c->cost);
     c->base = dfqi_calloc(c->ctx, (size_t)c->n_metrics * configs, sizeof *c->base);
