@@ -1,6 +1,7 @@
 """Markdown tables of what peers_int8.py measured."""
 
 PEERS = {'onnxruntime': 'ONNX Runtime', 'openvino': 'OpenVINO'}
+EXACT = 'onnxruntime exact'  # that adds 8-bit products in 32 bits where the two above may saturate
 # network, arithmetic, that of the peers, title, bars of batch 1 and 8 over the better peer
 ROWS = [('vit', 'float', 'float', 'ViT-Tiny float', {1: 1.1, 8: 1.1}),
         ('vit', 'w8a8', 'int8', 'ViT-Tiny W8A8', {1: 1.3, 8: 1.5}),
@@ -44,6 +45,20 @@ def speed(found, threads):
                       f' | {verdict(own / max(peers), bar)} | {to_float} |')
 
 
+def exact(found, threads):
+    """Against a peer whose sums do not saturate."""
+    print('\n| 8 x 8 bits, sums that cannot saturate | batch | threads | libdfq | ONNX Runtime | ratio / bar |')
+    print('|---|---|---|---|---|---|')
+    for network, kind, peer_kind, title, bars in ROWS:
+        if peer_kind != 'int8' or not any(key[:2] == (network, EXACT) for key in found):
+            continue
+        for batch, bar in bars.items():
+            for t in threads:
+                own = best(found, network, 'libdfq', kind, batch, t)
+                peer = best(found, network, EXACT, peer_kind, batch, t)
+                print(f'| {title} | {batch} | {t} | {own:.1f} | {peer:.1f} | {verdict(own / peer, bar)} |')
+
+
 def exported(found, threads):
     """Files of `dfq export` with 8 bits and static scales against those of ONNX Runtime's own
     quantizer."""
@@ -76,6 +91,8 @@ def show(found, peaks, first, threads):
         f'{t} thread{"s" * (t > 1)}: {peaks[t][0] / 1e9:.0f} GFLOPS, {peaks[t][1] / 1e9:.0f} GOPS'
         for t in threads) + '. Images a second:')
     speed(found, threads)
+    if any(key[1] == EXACT for key in found):
+        exact(found, threads)
     exported(found, threads)
     latency(found, first, threads)
     for t in threads:

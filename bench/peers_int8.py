@@ -10,9 +10,10 @@ the peers' do. In each round
 every kind takes a turn, so that what else the machine does meets all of them; the median of the
 rounds counts. Sizes of batches are fixed in all engines. Standard output: versions, a line of JSON
 for each kind, and Markdown tables. DFQ_LIBRARY names the shared library; Python needs numpy, onnx,
-onnxruntime and openvino. Measure on an otherwise idle machine; it takes some eight minutes."""
+onnxruntime and openvino. Measure on an otherwise idle machine; it takes some ten minutes."""
 import argparse
 import ctypes
+import functools
 import importlib.metadata
 import json
 import os
@@ -34,6 +35,10 @@ BATCHES = 1, 8
 TURN = 0.04   # seconds of a turn, at least
 PAUSE = 0.25  # before another engine's turn: idle threads of OpenVINO spin for over a tenth of a second
 WARM = 0.15   # seconds of work behind a pause: until the system has given each thread its core
+# As users run them; on a CPU without VNNI sums of their 8-bit products may saturate then.
+PEERS = {**engines.ENGINES, 'onnxruntime': functools.partial(engines.onnxruntime_run, saturate=True)}
+if not engines.has_vnni():
+    PEERS[tables.EXACT] = engines.onnxruntime_run
 
 
 def arguments():
@@ -82,9 +87,9 @@ class Job:
             for kind, path in self.own.items():
                 made['libdfq', kind, '', batch] = engines.Runtime(self.dfq, path, threads, batch,
                                                                        kind != 'float')
-            for engine, load in engines.ENGINES.items():
+            for engine, load in PEERS.items():
                 for kind, paths in self.peers.items():
-                    for path in paths:
+                    for path in paths if engine != tables.EXACT or kind == 'int8' else ():
                         which = os.path.basename(path).split('-')[-1]
                         made[engine, kind, which, batch] = load(path, threads, batch)
         return made
