@@ -1,5 +1,5 @@
 #!/bin/sh
-# All suites with AddressSanitizer and UBSan, the long jobs of the program too, which CI leaves out.
+# All suites with AddressSanitizer and UBSan, the long jobs of the program too. CI has some suites alone.
 # The last line is "N passed, N failed". Usage: sh tests/sanitizers.sh [BUILD_DIR]
 set -u
 cd "$(dirname -- "$0")/.." || exit 1

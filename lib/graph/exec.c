@@ -56,7 +56,7 @@ void dfqi_exec_free(dfqi_exec *e)
 static dfq_status take_memory(dfqi_exec *e, dfqi_workspace *w)
 {
     const dfqi_plan *p = &e->plan;
-    size_t floats = dfqi_plan_bytes(p, e->threads) / sizeof(float);
+    const size_t floats = dfqi_plan_bytes(p, e->threads) / sizeof(float) + 1; /* never none */
     if (!w || w->taken) w = &e->own;
     if (w->floats < floats) {
         dfqi_workspace_fini(e->ctx, w);

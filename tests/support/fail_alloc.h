@@ -7,6 +7,8 @@
 #include <dfq/context.h>
 #include <stdlib.h>
 
+#include "support/sanitized.h"
+
 typedef struct fail_alloc {
     int64_t fail_at;    /* number of the request to refuse, from 0; negative: none */
     int64_t calls;      /* requests so far */
@@ -57,8 +59,8 @@ static inline dfq_allocator fail_alloc_init(fail_alloc *fa, int64_t fail_at)
  * long, some of the late ones are left out; other builds refuse each. */
 static inline int64_t fail_alloc_step(int64_t n)
 {
-#ifdef __SANITIZE_ADDRESS__
-    return 1 + n / 100;
+#ifdef DFQT_SANITIZED
+    return 1 + n / 50;
 #else
     (void)n;
     return 1;

@@ -4,6 +4,8 @@
 
 #include <check.h>
 
+#include "support/sanitized.h"
+
 #define DFQT_SKIPPED "skipped: "
 
 /* Leaves the test. What it found missing, as for printf. Check knows no skipping, so this is a
@@ -16,7 +18,7 @@
  * FutexWait). A program of forty lines without this library, in which two threads start others
  * while it forks, hung at the 13th of its forks; without the sanitizer 3000 forks went well. Builds
  * without it run these tests. */
-#ifdef __SANITIZE_ADDRESS__
+#ifdef DFQT_SANITIZED
 #define dfqt_need_fork() dfqt_skip("a child may hang under AddressSanitizer")
 #else
 #define dfqt_need_fork() ((void)0)
