@@ -173,8 +173,8 @@ static dfq_status fill_attentions(filling *f, dfqi_stage *stage)
 static dfq_status fill_all(filling *f)
 {
     dfqi_table *t = f->table;
-    dfqi_stage stage =
-        dfqi_stage_begin(f->ctx, "tabulate", 0, (uint64_t)(t->n_shapes + t->n_attentions));
+    const uint64_t rows = (uint64_t)t->n_shapes + (uint64_t)t->n_attentions;
+    dfqi_stage stage = dfqi_stage_begin(f->ctx, "tabulate", 0, rows);
     for (int64_t i = 0; i < t->n_configs; i++) {
         dfqi_accel_config own;
         dfqi_accel_space_config(f->space, i, &own);
