@@ -12,20 +12,30 @@
 enum { MOST_NAMES = 400000 };
 #define MOST_BYTES ((size_t)INT32_MAX) /* protobuf's own limit */
 
+/* "node "/head/Gemm"", or by its output, since nodes need no name. */
+static void say_node(const Onnx__NodeProto *node, char *out, size_t size)
+{
+    const bool named = node->name && node->name[0];
+    char show[DFQI_SHOW_MAX];
+    dfqi_show(named ? node->name : node->n_output > 0 ? node->output[0] : "", show);
+    snprintf(out, size, "node %s\"%.80s\"", named ? "" : "that makes ", show);
+}
+
 void dfqi_im_fail(im *m, dfq_status code, const char *fmt, ...)
 {
-    char text[400], name[DFQI_SHOW_MAX], op[DFQI_SHOW_MAX];
+    char text[400], name[112], op[DFQI_SHOW_MAX];
     va_list args;
     if (m->status != DFQ_OK) return;
     va_start(args, fmt);
     dfqi_vprint(text, sizeof text, fmt, args);
     va_end(args);
-    if (!m->node)
+    if (!m->node) {
         m->status = dfqi_fail(m->ctx, code, "%s: %s", m->path, text);
-    else
-        m->status = dfqi_fail(m->ctx, code, "%s: node \"%.80s\" (%.40s) %s", m->path,
-                              dfqi_show(m->node->name ? m->node->name : "", name),
-                              dfqi_show(m->node->op_type, op), text);
+        return;
+    }
+    say_node(m->node, name, sizeof name);
+    m->status = dfqi_fail(m->ctx, code, "%s: %s (%.40s) %s", m->path, name,
+                          dfqi_show(m->node->op_type, op), text);
 }
 
 void *dfqi_im_alloc(im *m, size_t count, size_t size)

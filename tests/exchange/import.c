@@ -201,6 +201,7 @@ static const struct refusal {
     {"two_inputs", DFQ_E_UNSUPPORTED, "2 inputs"},
     {"old_opset", DFQ_E_UNSUPPORTED, "the opset is 9, must be 13 to"},
     {"unknown", DFQ_E_UNSUPPORTED, "node \"n\" (Det) is an op that is not known"},
+    {"nameless", DFQ_E_UNSUPPORTED, "node that makes \"f\" (Det) is an op that is not known"},
     {"other_domain", DFQ_E_UNSUPPORTED, "of a domain other than ONNX's own"},
     {"cycle", DFQ_E_CORRUPT, "reads \"b\", which no node before it computes"},
     {"twice", DFQ_E_CORRUPT, "computes \"p\", which is there already"},

@@ -119,6 +119,7 @@ def onnx_files():
     graph('two_inputs', more=[info('z', (1, 3, 8, 8))])
     graph('old_opset', opset=9)
     graph('unknown', [node('Det', ['x'], ['f']), head[2]])
+    graph('nameless', [helper.make_node('Det', ['x'], ['f']), head[2]])
     einsum_files(graph, node, constant)
     graph('other_domain', [helper.make_node('Mine', ['x'], ['f'], name='n', domain='me'), head[2]])
     graph('cycle', [node('Add', ['x', 'b'], ['a']), node('Relu', ['a'], ['b']),
