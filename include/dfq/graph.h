@@ -439,12 +439,14 @@ DFQ_CHECKED dfq_status dfq_graph_forward_with_probes(const dfq_graph *graph,
 /* -- attention --------------------------------------------------------------------------------- */
 
 /** Writes a PNG of the attention maps of the last block. Upper row: the image, then the class
- *  token's softmax map over patches for each head. Lower row: the raw query-key product for each
+ *  token's softmax map over patches for each head (without a class token, the mean map of all
+ *  patches). Lower row: the raw query-key product for each
  *  key, mean over patch queries: of all heads together, then of each head. Every map is stretched
  *  to its own range, dark to bright.
  *  @param images F32 [n,3,S,S], normalised
  *  @param index  which image, 0..n - 1
- *  @return ::DFQ_E_SHAPE, ::DFQ_E_INVALID (index), ::DFQ_E_IO, ::DFQ_E_NOMEM. */
+ *  @return ::DFQ_E_SHAPE, ::DFQ_E_INVALID (index), ::DFQ_E_IO, ::DFQ_E_UNSUPPORTED (no attention of
+ *          the whole image: a CNN, or a Swin whose last block has windows), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_save_attention(const dfq_graph *graph, const dfq_tensor *images,
                                                 int64_t index, const char *path);
 

@@ -218,12 +218,14 @@ static void attention(const dfqi_arch *a, int64_t block, dfqi_attention *out)
 {
     const dfqi_vit_arch *v = &a->of.vit;
     const int64_t prefix = dfqi_vit_prefix(a);
+    const dfqi_size grid = dfqi_size_over(a->image, v->patch);
     (void)block; /* all are alike */
     *out = (dfqi_attention){.heads = v->heads,
                             .windows = 1,
-                            .tokens = dfqi_area(dfqi_size_over(a->image, v->patch)) + prefix,
+                            .tokens = dfqi_area(grid) + prefix,
                             .width = v->width / v->heads,
-                            .drop = prefix};
+                            .drop = prefix,
+                            .grid = grid};
 }
 
 static dfqi_sizes sizes(const dfqi_arch *a)

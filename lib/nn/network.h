@@ -89,6 +89,7 @@ typedef struct dfqi_attention {
     int64_t heads, windows; /* H heads in each of W windows, which are 1 in a ViT or DeiT */
     int64_t tokens, width;  /* N of a window, d channels of a head */
     int64_t drop;           /* leading tokens that are no patches of the image: a class token */
+    dfqi_size grid;         /* the others, of all windows, as a map of the image */
 } dfqi_attention;
 
 /* Intermediate values of a forward pass. Arrays have one entry for each block with attention

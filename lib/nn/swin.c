@@ -65,7 +65,8 @@ void dfqi_swin_attention(const dfqi_arch *a, int64_t block, dfqi_attention *out)
     *out = (dfqi_attention){.heads = w->heads[s],
                             .windows = dfqi_window_count(&attr),
                             .tokens = dfqi_area(attr.window),
-                            .width = width_of(a, s) / w->heads[s]};
+                            .width = width_of(a, s) / w->heads[s],
+                            .grid = dfqi_swin_map(a, s)};
 }
 
 /* -- parameters -------------------------------------------------------------------------------- */

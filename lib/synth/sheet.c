@@ -190,12 +190,12 @@ dfq_status dfqi_attention_sheet(const dfqi_model *m, const dfq_tensor *images, i
     const int64_t blocks = dfqi_arch_blocks(a);
     dfqi_attention t = {0};
     if (blocks > 0) dfqi_arch_attention(a, blocks - 1, &t);
-    const dfqi_size grid = t.heads ? dfqi_size_over(a->image, dfqi_arch_patch(a)) : (dfqi_size){0};
+    const dfqi_size grid = t.grid;
     const int64_t n = dfqi_area(grid), heads = t.heads;
     if (t.heads == 0 || t.windows > 1 || t.tokens - t.drop != n)
         return dfqi_fail(m->ctx, DFQ_E_UNSUPPORTED,
-                         "%s has no attention of all patches, which a picture shows; must be a ViT "
-                         "or DeiT",
+                         "%s has no attention of the whole image, which a picture shows; must be a "
+                         "ViT, a DeiT, or a Swin whose last block is one window",
                          a->name);
     dfqi_image canvas = {.ctx = m->ctx}, tile = {.ctx = m->ctx}, im = {.ctx = m->ctx};
     dfq_status status = DFQ_E_NOMEM;

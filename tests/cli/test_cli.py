@@ -651,6 +651,12 @@ class Results(Part):
         assert "blocks       4 in 2 stages, the first of width 32, 2 heads, MLP 64; windows of 4, patches of 4" in text
         j = json.loads(self.works("info", "swin.safetensors", "--json").out)
         assert (j["stages"], j["window"], j["depth"]) == (2, 4, 4), j
+        for size, shown in (("32", True), ("36", False)):  # of one window, of several
+            r = self.works("quantize", "swin.safetensors", *QUICK, "--image-size", size, "-o", "q", "-f", "--report",
+                           "r.html")
+            with open(self.path("r.html"), encoding="utf-8") as f:
+                assert ("Attention maps" in f.read()) == shown, size
+            assert ("the report shows no attention" in r.err) != shown, r.err
 
     def test_image_size(self):
         """Another side: positions are interpolated, and the result is a network of that side."""

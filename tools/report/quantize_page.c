@@ -46,7 +46,8 @@ static dfq_status draw_contact(const struct quantize *q, const char *folder, str
 static dfq_status draw_attention(const struct quantize *q, const char *folder, struct page *p)
 {
     static const char caption[] =
-        "Last block. Top: the image, and the attention of the class token in each head. Bottom: "
+        "Last block. Top: the image, and the attention of the class token (without one, of all "
+        "patches) in each head. Bottom: "
         "query-key products before softmax, mean of the heads and each head.";
     int64_t n = dfq_tensor_get_dims(q->images)[0];
     char *path = text_format("%s/sheet.png", folder);
@@ -56,6 +57,13 @@ static dfq_status draw_attention(const struct quantize *q, const char *folder, s
         snprintf(p->titles[i], PAGE_TEXT, "Image %lld, %s", (long long)index,
                  i % 2 ? "quantized" : "float");
         status = dfq_graph_save_attention(i % 2 ? q->low : q->net, q->images, index, path);
+        if (status == DFQ_E_UNSUPPORTED) { /* several windows */
+            session_error(q->s, 0, "warning: the report shows no attention: %s",
+                          dfq_context_get_error(q->s->ctx));
+            p->r.n_attention = 0;
+            status = DFQ_OK;
+            break;
+        }
         if (status == DFQ_OK)
             (void)take_picture(&p->attention[i], path, p->titles[i], i ? NULL : caption);
         p->r.n_attention = (size_t)i + 1;
