@@ -17,6 +17,7 @@ QuantizeOptions = engines.struct(
     ('act_group', ctypes.c_int32))
 ACT_SCALE_AUTO, ACT_SCALE_ROW, ACT_SCALE_TENSOR = range(3)
 ACT_GROUP_AUTO, ACT_GROUP_NONE = -1, 0
+ROUNDING_AUTO = 0
 ROUNDING_NEAREST = 16  # speed does not depend on it, and it is quick
 
 
@@ -88,12 +89,13 @@ def mobilenet_v2():
     return w
 
 
-def quantized(dfq, net, path, bits, images, act_scale=ACT_SCALE_AUTO, act_group=ACT_GROUP_AUTO):
+def quantized(dfq, net, path, bits, images, act_scale=ACT_SCALE_AUTO, act_group=ACT_GROUP_AUTO,
+              rounding=ROUNDING_NEAREST):
     """Writes a low-bit file of the network; bits of weights and of activations."""
     how = QuantizeOptions()
     dfq.c.dfq_quantize_options_init(ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how)))
     how.weight_bits, how.act_bits = bits
-    how.act_scale, how.act_group, how.rounding = act_scale, act_group, ROUNDING_NEAREST
+    how.act_scale, how.act_group, how.rounding = act_scale, act_group, rounding
     low = dfq.make('graph', 'graph_quantize', net.graph, images, ctypes.byref(how))
     dfq.call('graph_save', low, os.fsencode(path), ctypes.c_int32(0))
     return path
