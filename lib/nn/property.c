@@ -69,6 +69,9 @@ void dfqi_prop_from(dfqi_arch *a, int32_t source)
 {
     for (int p = 0; p < DFQI_PROP_COUNT; p++)
         if (dfqi_prop_applies(a, (dfqi_prop)p)) a->source[p] = (uint8_t)source;
+    /* most families pool in one way, which is no guess */
+    if (source == DFQ_SOURCE_ASSUMED && !dfqi_family_get(a->family)->pooling)
+        a->source[DFQI_PROP_POOLING] = DFQ_SOURCE_TENSOR;
 }
 
 const char *dfqi_activation_word(const dfqi_arch *a)

@@ -107,7 +107,7 @@ static float grid_byte(const dfqi_rt_weight *w, int64_t cols, int64_t r, int64_t
 static int bits_of(const dfqi_rt_builder *b, const dfqi_rt_source *s)
 {
     const dfqi_value *v = dfqi_graph_value(b->g, s->w);
-    const float *w = s->zero_point ? NULL : content(b, s->w);
+    const float *w = content(b, s->w);
     int bits = s->groups ? 8 : s->bits;
     for (int64_t r = 0; r < v->dims[0] && s->asymmetric; r++) {
         const dfqi_row_grid g = grid_of(b, s, w, r, dfqi_value_count(v) / v->dims[0]);
