@@ -56,7 +56,8 @@ static inline dfq_allocator fail_alloc_init(fail_alloc *fa, int64_t fail_at)
 }
 
 /* How far the next refusal is from the n-th. Under sanitizers, with which a run takes ten times as
- * long, some of the late ones are left out: one of three by the hundredth; other builds refuse each. */
+ * long, some of the late ones are left out: two of three by the hundredth. Other builds refuse
+ * each. */
 static inline int64_t fail_alloc_step(int64_t n)
 {
 #ifdef DFQT_SANITIZED
